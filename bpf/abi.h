@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The one public face of the kernel programs: every struct and enum that user space shares with them.
+ * tcmicro_agent/abi.py mirrors this file; tests/unit/test_abi.py compares both with the BTF of the built
+ * object. A change of layout is a new TCM_ABI, and with it a new pin directory.
+ *
+ * Byte order: __be16/__be32 and address bytes are network order, everything else host order.
+ */
+#ifndef TCM_ABI_H
+#define TCM_ABI_H
+
+#include <linux/types.h>
+
+#define TCM_ABI 1
+#define TCM_SLOTS 4 /* active, previous, staged, building */
+#define TCM_WORLD 0 /* identity of every address that no policy names */
+
+/* Directions are seen from the host, and from the one who opened the flow: ingress = a peer calls us. */
+enum tcm_direction { TCM_INGRESS = 0, TCM_EGRESS = 1, TCM_DIRECTIONS = 2 };
+
+enum tcm_verdict { TCM_DENY = 0, TCM_ALLOW = 1 };
+
+enum tcm_mode { TCM_MONITOR = 0, TCM_PROTECT = 1 };
+
+/* Why a packet passed or was refused. Append only: the number is counter index, event field and doc anchor. */
+enum tcm_reason {
+	TCM_SESSION = 0,	     /* belongs to a tracked flow */
+	TCM_RULE_ALLOW = 1,	     /* first packet of a flow that a rule allows */
+	TCM_DEFAULT_ALLOW = 2,	     /* no rule named it, the default of the direction allows */
+	TCM_RULE_DENY = 3,	     /* a rule denies it */
+	TCM_DEFAULT_DENY = 4,	     /* no rule named it, the default of the direction denies */
+	TCM_NO_SESSION = 5,	     /* mid-flow TCP that is neither tracked nor known to the socket table */
+	TCM_REVOKED = 6,	     /* tracked flow that the present generation no longer allows */
+	TCM_MALFORMED = 7,	     /* a header is truncated or contradicts itself */
+	TCM_FRAGMENT = 8,	     /* later fragment: useless without its judged first one */
+	TCM_FRAGMENT_TINY = 9,	     /* first fragment without its whole L4 header, or one that rewrites it (RFC 1858) */
+	TCM_ICMP_ERROR = 10,	     /* ICMP error that quotes a tracked flow */
+	TCM_ICMP_ERROR_UNKNOWN = 11, /* ICMP error that quotes nothing we track */
+	TCM_NEIGHBOUR = 12,	     /* IPv6 neighbour discovery with hop limit 255 (RFC 4861) */
+	TCM_NON_IP = 13,	     /* ARP and other ethertypes: not ours to judge */
+	TCM_FAILSAFE = 14,	     /* policy would refuse it, the failsafe keeps it open */
+	TCM_UNENFORCED = 15,	     /* no policy is active on this host */
+	TCM_REASONS = 16,
+};
+
+/* --- control: which slot is live ------------------------------------------------------------------- */
+
+/*
+ * word = active:4 | fallback:4 | deadline:56 (boottime ms; 0 = committed). Read once per packet; past the
+ * deadline the fallback slot rules, without help from user space. Written only by tcm_transition, which
+ * compares and swaps under the lock. All slots empty (word 0) means: slot 0, whose header says nothing is enforced.
+ */
+struct tcm_control {
+	__u64 word;
+	__u64 jiffies; /* clock sample of the last transition, for user space to read session ages */
+	__u64 boot_ms;
+	__u32 lock; /* struct bpf_spin_lock */
+	__u32 pad;
+};
+
+#define TCM_WORD(active, fallback, deadline_ms) \
+	((__u64)(active) | (__u64)(fallback) << 4 | (__u64)(deadline_ms) << 8)
+
+/* Input of tcm_transition, behind 14 bytes of Ethernet padding in the test-run packet. */
+struct tcm_transition_request {
+	__u64 expected;
+	__u64 desired;
+};
+
+enum tcm_transition_result {
+	TCM_SWAPPED = 1,  /* word was `expected`, is now `desired` */
+	TCM_CONFLICT = 2, /* word was something else: nothing changed */
+	TCM_EXPIRED = 3,  /* the deadline had passed: latched to the fallback, nothing else changed */
+};
+
+/* --- policy, one copy per slot --------------------------------------------------------------------- */
+
+struct tcm_slot {
+	__u32 generation; /* 0 = empty: nothing is enforced */
+	__u8 verdict[TCM_DIRECTIONS]; /* default per direction (enum tcm_verdict) */
+	__u8 mode;	  /* enum tcm_mode */
+	__u8 has_cidr;	  /* bit 0: IPv4 prefixes exist, bit 1: IPv6 */
+	__u32 default_rule[TCM_DIRECTIONS]; /* counter index of each default */
+	__u32 world_shapes[TCM_DIRECTIONS]; /* as tcm_peer.shapes, for identity 0 */
+	__u8 digest[32]; /* sha256 of the bundle */
+};
+
+struct tcm_host4_key {
+	__u32 slot;
+	__be32 address;
+};
+
+struct tcm_host6_key {
+	__u32 slot;
+	__u8 address[16];
+};
+
+struct tcm_cidr4_key {
+	__u32 prefix; /* LPM: 32 (slot) + prefix length */
+	__u32 slot;
+	__be32 address;
+};
+
+struct tcm_cidr6_key {
+	__u32 prefix;
+	__u32 slot;
+	__u8 address[16];
+};
+
+/*
+ * Shapes tell which rule keys can exist for a peer, so that the lookup asks only for those, most specific
+ * first: bit n (0..16) = a rule with a port prefix of n bits for a named protocol; bit 17 = any protocol.
+ */
+#define TCM_SHAPE_ANY 17
+#define TCM_SHAPES 18
+
+struct tcm_peer {
+	__u32 identity;
+	__u32 shapes[TCM_DIRECTIONS];
+};
+
+/* A port range is kept as the prefixes that cover it, so ranges cost no more than ports. */
+struct tcm_rule_key {
+	__u32 identity;
+	__u8 slot;
+	__u8 direction;	 /* enum tcm_direction */
+	__u8 protocol;	 /* 0 = any; ICMPv6 is filed under ICMP */
+	__u8 prefix;	 /* bits of port that count */
+	__be16 port;	 /* destination port, bits beyond prefix zero */
+	__u16 pad;
+};
+
+struct tcm_rule {
+	__u32 rule; /* counter index */
+	__u8 verdict;
+	__u8 pad[3];
+};
+
+/* Failsafe: stays open whatever the slots say. Covers both legs of the flow. */
+struct tcm_failsafe_key {
+	__u32 prefix; /* LPM: 32 (direction, protocol, port) + prefix length of the 128-bit address */
+	__u8 direction;
+	__u8 protocol;
+	__be16 port;	  /* ours for ingress, the peer's for egress */
+	__u8 address[16]; /* the peer's; IPv4 as ::ffff:a.b.c.d */
+};
+
+/* --- sessions -------------------------------------------------------------------------------------- */
+
+/* Keyed by hook direction (local, remote), so both directions of a flow find one entry without comparing. */
+struct tcm_session4_key {
+	__be32 local;
+	__be32 remote;
+	__be16 local_port; /* ICMP echo: identifier in both ports */
+	__be16 remote_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+struct tcm_session6_key {
+	__u8 local[16];
+	__u8 remote[16];
+	__be16 local_port;
+	__be16 remote_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+enum tcm_session_state {
+	TCM_OPENING = 0,     /* half-open: SYN seen, or a datagram nobody answered yet */
+	TCM_ANSWERED = 1,    /* half-open: SYN-ACK seen */
+	TCM_ESTABLISHED = 2, /* both sides have spoken */
+	TCM_CLOSING = 3,     /* a FIN was seen */
+	TCM_CLOSED = 4,	     /* RST, or FIN from both */
+	TCM_SESSION_STATES = 5,
+};
+
+struct tcm_session {
+	__u32 generation; /* that judged it last */
+	__u32 rule;	  /* counter index of the rule or default that allowed it */
+	__u32 identity;	  /* of the remote */
+	__u8 opener;	  /* enum tcm_direction */
+	__u8 state;
+	__u8 fins;	  /* bit per direction that sent FIN */
+	__u8 adopted;	  /* 1: taken over mid-flow from the socket table */
+	__u64 last_seen;  /* jiffies */
+	__u64 packets[TCM_DIRECTIONS];
+	__u64 bytes[TCM_DIRECTIONS];
+};
+
+/* --- settings and counters ------------------------------------------------------------------------- */
+
+struct tcm_settings {
+	__u64 timeout[TCM_SESSION_STATES]; /* TCP, jiffies, by state */
+	__u64 timeout_datagram[2];	   /* other protocols: unanswered, answered */
+};
+
+struct tcm_count {
+	__u64 packets;
+	__u64 bytes;
+};
+
+#define TCM_MAX_RULES 65536 /* counters; index 0 = no policy */
+
+#endif

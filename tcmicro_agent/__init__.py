@@ -1,0 +1,1 @@
+"""tcmicro: an eBPF (tc) micro-segmentation agent and its policy language."""

@@ -1,0 +1,102 @@
+"""Values of the policy language: the bundle that one host enforces and the parts it is made of.
+
+Policies as people write them live in `source.py`; here is what resolving them yields. A Bundle is immutable,
+whole for one host and named by the sha256 of its canonical JSON (`bundle.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+from typing import NewType, Union
+
+Identity = NewType("Identity", int)
+WORLD = Identity(0)
+
+Network = Union[IPv4Network, IPv6Network]
+
+BUNDLE_SCHEMA = 1
+
+
+class Direction(Enum):
+    """Seen from the subject: ingress is a peer opening a flow to us."""
+
+    INGRESS = "ingress"
+    EGRESS = "egress"
+
+
+class Action(Enum):
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Mode(Enum):
+    """monitor counts and lets pass, protect drops; `effective mode = min(host ceiling, policy mode)`."""
+
+    MONITOR = "monitor"
+    PROTECT = "protect"
+
+
+class Protocol(Enum):
+    """`icmp` names both ICMP and ICMPv6; `any` every IP protocol."""
+
+    ANY = "any"
+    TCP = "tcp"
+    UDP = "udp"
+    ICMP = "icmp"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A protocol and an inclusive range of destination ports; `any` and `icmp` span 0-65535."""
+
+    protocol: Protocol
+    first: int = 0
+    last: int = 65535
+
+
+@dataclass(frozen=True)
+class IdentityInfo:
+    """One distinct set of groups, labels and covering policy CIDRs; `number` is local to its bundle, from 1."""
+
+    number: Identity
+    name: str
+    groups: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An address (/32, /128) or prefix and who it is. The longest prefix decides."""
+
+    network: Network
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of policy as one host sees it. `identities` empty and `any_peer` true: everybody, the world too."""
+
+    uid: str  # "<policy>/<rule id>", stable across generations
+    direction: Direction
+    action: Action
+    services: tuple[Service, ...]
+    identities: tuple[Identity, ...]
+    any_peer: bool
+    tier: str
+    source: str  # file:line of the rule, for people
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything one host needs to enforce. `rules` are in order of precedence: the first match decides."""
+
+    host: str
+    mode: Mode
+    default_ingress: Action
+    default_egress: Action
+    identities: tuple[IdentityInfo, ...]
+    endpoints: tuple[Endpoint, ...]
+    rules: tuple[Rule, ...]
+    default_source: tuple[str, str]  # per direction: uid of the policy whose default applies ("" = none)
