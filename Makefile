@@ -1,0 +1,66 @@
+# Every command there is; `make help` lists them. All but help bring the machine up to date first (tools/setup.sh).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+HOSTS ?= 6
+VERSION ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' tcmicro_agent/version.py)
+LAB := ansible-playbook playbooks/lab.yml -i localhost,
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+export LC_ALL := C.UTF-8
+
+.PHONY: help setup demo test check format artifact bpf lab-up lab-down lab-status bench lock clean clean-lab
+
+help: ## List every command
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: Debian packages and the pinned Python environment in .venv
+	@tools/setup.sh
+
+demo: setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
+	@python -m tools.demo $(if $(KEEP),--keep)
+
+test: check ## Run every test there is (root; under 25 minutes)
+	pytest tests/datapath --junit-xml=build/junit-datapath.xml
+	molecule test
+	pytest tests/fleet --junit-xml=build/junit-fleet.xml
+
+check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (under a minute)
+	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
+	ruff check --quiet .
+	mypy
+	ansible-lint --offline -q
+	pytest --junit-xml=build/junit-unit.xml
+
+format: setup ## Format the Python code and sort its imports
+	ruff check --quiet --fix-only .
+	ruff format .
+
+artifact: setup ## Build build/tcmicro-VERSION-ARCH.tar.gz, what a fleet host gets (VERSION=x.y.z)
+	@python -m tools.artifact --version $(VERSION)
+
+bpf: setup ## Compile the kernel programs to build/tcmicro.bpf.o
+	@python -m tools.compile_bpf
+
+lab-up: setup ## Boot the lab, a fleet of Debian hosts on this machine (HOSTS=6)
+	$(LAB) -e lab_state=present -e lab_hosts=$(HOSTS)
+
+lab-down: setup ## Stop the lab and remove everything it recorded but its cached root tree
+	$(LAB) -e lab_state=absent
+
+lab-status: setup ## Say which lab hosts run and how to reach them
+	$(LAB) -e lab_state=status
+
+bench: setup bpf ## Measure the datapath against an empty program (build/bench.json)
+	@python -m tests.bench
+
+lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes
+	@tools/lock.sh
+
+clean: ## Remove what was built and the environment; the lab stays
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
+
+clean-lab: lab-down ## Remove the lab with its cached root tree
+	rm -rf .lab

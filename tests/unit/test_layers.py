@@ -1,0 +1,147 @@
+"""The rooms of DESIGN.md may import only what its table says: read from the source, nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLEET = "ansible_collections.tcmicro.fleet.plugins"
+EFFECTS = frozenset({"os", "subprocess", "socket", "time", "random", "logging"})
+
+
+@dataclass(frozen=True)
+class Room:
+    """May import its own modules, the standard library and what is named here (by prefix)."""
+
+    imports: tuple[str, ...] = ()
+    pure: bool = False
+
+
+def agent(*rooms: str) -> tuple[str, ...]:
+    return tuple(f"tcmicro_agent.{room}" for room in rooms)
+
+
+BASE = agent("errors", "jsonutil")
+CORE = agent("policy", "abi", "tables", "plan", "transaction")
+EDGE = agent("datapath", "store", "preflight")
+SHELL = agent("daemon", "metrics", "cli", "version", "reconcile")
+
+# The longest prefix of a module's name is its room.
+ROOMS = {
+    "tcmicro_agent": Room(pure=True),
+    "tcmicro_agent.__main__": Room(agent("cli")),
+    "tcmicro_agent.version": Room(pure=True),
+    "tcmicro_agent.errors": Room(pure=True),
+    "tcmicro_agent.jsonutil": Room(BASE, pure=True),
+    "tcmicro_agent.policy": Room(BASE, pure=True),
+    "tcmicro_agent.policy.source": Room((*BASE, *agent("policy"), "yaml"), pure=True),
+    "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
+    "tcmicro_agent.tables": Room((*BASE, *agent("policy", "abi")), pure=True),
+    "tcmicro_agent.plan": Room((*BASE, *CORE), pure=True),
+    "tcmicro_agent.transaction": Room((*BASE, *CORE), pure=True),
+    "tcmicro_agent.datapath": Room((*BASE, *agent("abi"), "pyroute2")),
+    "tcmicro_agent.store": Room((*BASE, *agent("policy"))),
+    "tcmicro_agent.preflight": Room(),
+    "tcmicro_agent.reconcile": Room((*BASE, *CORE, *EDGE)),
+    "tcmicro_agent.daemon": Room((*BASE, *CORE, *EDGE, *SHELL)),
+    "tcmicro_agent.metrics": Room((*BASE, *CORE, *EDGE, *SHELL, "prometheus_client")),
+    "tcmicro_agent.cli": Room((*BASE, *CORE, *EDGE, *SHELL)),
+    f"{FLEET}.modules": Room(("ansible.module_utils", f"{FLEET}.module_utils")),
+    f"{FLEET}.module_utils": Room(("ansible.module_utils",)),
+    f"{FLEET}.plugin_utils": Room((*BASE, *agent("policy")), pure=True),
+    f"{FLEET}.action": Room((*BASE, *agent("policy"), "ansible", f"{FLEET}.plugin_utils")),
+    f"{FLEET}.filter": Room((*BASE, *agent("policy"), "ansible", f"{FLEET}.plugin_utils")),
+    f"{FLEET}.callback": Room(("ansible", f"{FLEET}.plugin_utils")),
+}
+
+
+def room_of(module: str) -> str | None:
+    """The room a module stands in; only the package itself stands in `tcmicro_agent`."""
+    owners = [name for name in ROOMS if module == name or module.startswith(f"{name}.")]
+    owner = max(owners, key=len, default=None)
+    return None if owner == "tcmicro_agent" and module != owner else owner
+
+
+def imported(source: str, module: str, *, package: bool = False) -> Iterator[str]:
+    """Dotted names that a module imports, wherever in the file; relative ones made absolute."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            climb = node.level - 1 if package else node.level
+            base = module.split(".")[: -climb or None] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def allowed(name: str, own: str, room: Room) -> bool:
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return not (room.pure and top in EFFECTS)
+    mine = own if own != "tcmicro_agent" else "tcmicro_agent.version"
+    return any(f"{name}.".startswith(f"{prefix}.") for prefix in (mine, *room.imports))
+
+
+def faults(source: str, module: str, *, package: bool = False) -> list[str]:
+    """What a module imports against the rules, one line each."""
+    own = room_of(module)
+    if own is None:
+        return [f"{module}: stands in no room of DESIGN.md"]
+    names = imported(source, module, package=package)
+    return [f"{module}: {own} may not import {n}" for n in names if not allowed(n, own, ROOMS[own])]
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for top, base in (("tcmicro_agent", ROOT), ("ansible_collections", ROOT / "collections")):
+        for path in sorted((base / top).rglob("*.py")):
+            name = ".".join(path.relative_to(base).with_suffix("").parts)
+            if top == "tcmicro_agent" or name.startswith(f"{FLEET}."):
+                yield name.removesuffix(".__init__"), path
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), modules(), ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_module_imports_what_its_room_may(module, path):
+    if path.name == "__init__.py" and module not in ROOMS and not path.read_text().strip():
+        return  # an empty package file on the way to a room
+    assert faults(path.read_text(), module, package=path.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wanted"),
+    [
+        ("tcmicro_agent.policy.compile", "import os.path", "os.path"),
+        ("tcmicro_agent.policy.compile", "from tcmicro_agent import abi", "tcmicro_agent.abi"),
+        ("tcmicro_agent.policy.compile", "from ..store import Store", "tcmicro_agent.store.Store"),
+        ("tcmicro_agent.plan", "def f():\n    import time", "time"),
+        ("tcmicro_agent.preflight", "import tcmicro_agent.errors", "tcmicro_agent.errors"),
+        ("tcmicro_agent.store", "import pyroute2", "pyroute2"),
+        (f"{FLEET}.modules.agent_info", "import tcmicro_agent.policy", "tcmicro_agent.policy"),
+        (f"{FLEET}.plugin_utils.waves", "import random", "random"),
+        ("tcmicro_agent.helpers", "", "no room"),
+    ],
+)
+def test_checker_catches(module, source, wanted):
+    found = faults(source, module)
+    assert len(found) == 1
+    assert wanted in found[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("tcmicro_agent.policy.compile", "from .model import Rule\nimport ipaddress"),
+        ("tcmicro_agent.abi", "from tcmicro_agent.policy import model"),
+        ("tcmicro_agent.datapath.hooks", "from pyroute2 import IPRoute\nimport os"),
+        (f"{FLEET}.filter.bundles", "from tcmicro_agent.policy.resolve import resolve"),
+    ],
+)
+def test_checker_lets_pass(module, source):
+    assert faults(source, module) == []

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Pin requirements/*.in into *.lock with hashes. The agent's lock serves hosts from Python 3.9 on; the
+# developer's lock contains it, so that tests run what the artifact carries.
+set -euo pipefail
+cd "$(dirname "$0")/../requirements"
+
+venv=../build/lock-venv
+[[ -x $venv/bin/uv ]] || { /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install --quiet uv; }
+
+pin() { # PYTHON INPUT
+	"$venv/bin/uv" pip compile --quiet --upgrade --universal --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --python-version "$1" "$2.in" -o "$2.lock"
+}
+
+pin 3.9 agent
+pin 3.11 dev
