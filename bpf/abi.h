@@ -9,6 +9,7 @@
 #ifndef TCM_ABI_H
 #define TCM_ABI_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 #define TCM_ABI 1
@@ -36,7 +37,7 @@ enum tcm_reason {
 	TCM_FRAGMENT_TINY = 9,	     /* first fragment without its whole L4 header, or one that rewrites it (RFC 1858) */
 	TCM_ICMP_ERROR = 10,	     /* ICMP error that quotes a tracked flow */
 	TCM_ICMP_ERROR_UNKNOWN = 11, /* ICMP error that quotes nothing we track */
-	TCM_NEIGHBOUR = 12,	     /* IPv6 neighbour discovery with hop limit 255 (RFC 4861) */
+	TCM_NEIGHBOUR = 12,	     /* IPv6 neighbour discovery, hop limit 255 (RFC 4861), and MLD, hop limit 1 (RFC 3810) */
 	TCM_NON_IP = 13,	     /* ARP and other ethertypes: not ours to judge */
 	TCM_FAILSAFE = 14,	     /* policy would refuse it, the failsafe keeps it open */
 	TCM_UNENFORCED = 15,	     /* no policy is active on this host */
@@ -54,7 +55,7 @@ struct tcm_control {
 	__u64 word;
 	__u64 jiffies; /* clock sample of the last transition, for user space to read session ages */
 	__u64 boot_ms;
-	__u32 lock; /* struct bpf_spin_lock */
+	struct bpf_spin_lock lock; /* around every write of word */
 	__u32 pad;
 };
 
@@ -191,6 +192,7 @@ struct tcm_session {
 /* --- settings and counters ------------------------------------------------------------------------- */
 
 struct tcm_settings {
+	__u64 hz;			   /* jiffies per second of this kernel, measured by the loader */
 	__u64 timeout[TCM_SESSION_STATES]; /* TCP, jiffies, by state */
 	__u64 timeout_datagram[2];	   /* other protocols: unanswered, answered */
 };
@@ -199,6 +201,10 @@ struct tcm_count {
 	__u64 packets;
 	__u64 bytes;
 };
+
+/* Counter of (audit, direction, reason); audit = 1: refused by policy but let pass, the mode is monitor. */
+#define TCM_COUNTER(audit, direction, reason) (((audit) * TCM_DIRECTIONS + (direction)) * TCM_REASONS + (reason))
+#define TCM_COUNTERS (2 * TCM_DIRECTIONS * TCM_REASONS)
 
 #define TCM_MAX_RULES 65536 /* counters; index 0 = no policy */
 

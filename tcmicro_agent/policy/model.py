@@ -99,4 +99,6 @@ class Bundle:
     identities: tuple[IdentityInfo, ...]
     endpoints: tuple[Endpoint, ...]
     rules: tuple[Rule, ...]
-    default_source: tuple[str, str]  # per direction: uid of the policy whose default applies ("" = none)
+    default_source: tuple[
+        str, str
+    ]  # per direction: uid of the policy whose default applies ("" = none)

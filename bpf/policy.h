@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the rules of one slot say about a flow. Precedence was resolved when the slot was built: every key holds
+ * the decision of the best rule that covers it, so the most specific key that exists is the answer.
+ */
+#ifndef TCM_POLICY_H
+#define TCM_POLICY_H
+
+#include "maps.h"
+#include "parse.h"
+
+struct verdict {
+	__u32 identity;
+	__u32 rule;
+	__u8 verdict; /* enum tcm_verdict */
+	__u8 reason;  /* enum tcm_reason */
+	__u16 pad;
+};
+
+static __always_inline const struct tcm_peer *find_peer4(const struct tcm_slot *slot, __u32 number, __be32 address)
+{
+	struct tcm_host4_key host = { .slot = number, .address = address };
+	struct tcm_cidr4_key cidr = { .prefix = 64, .slot = number, .address = address };
+	const struct tcm_peer *peer = bpf_map_lookup_elem(&tcm_hosts4, &host);
+
+	if (!peer && slot->has_cidr & 1)
+		peer = bpf_map_lookup_elem(&tcm_cidrs4, &cidr);
+	return peer;
+}
+
+static __always_inline const struct tcm_peer *find_peer6(const struct tcm_slot *slot, __u32 number, const __u8 *address)
+{
+	struct tcm_host6_key host = { .slot = number };
+	struct tcm_cidr6_key cidr = { .prefix = 160, .slot = number };
+	const struct tcm_peer *peer;
+
+	__builtin_memcpy(host.address, address, 16);
+	peer = bpf_map_lookup_elem(&tcm_hosts6, &host);
+	if (!peer && slot->has_cidr & 2) {
+		__builtin_memcpy(cidr.address, address, 16);
+		peer = bpf_map_lookup_elem(&tcm_cidrs6, &cidr);
+	}
+	return peer;
+}
+
+static __always_inline const struct tcm_rule *find_rule(struct tcm_rule_key *key, __u32 shapes, __be16 port)
+{
+	const struct tcm_rule *rule;
+	__u8 protocol = key->protocol;
+	__u16 number = bpf_ntohs(port);
+
+#pragma unroll
+	for (int prefix = 16; prefix >= 0; prefix--) {
+		if (!(shapes & 1U << prefix))
+			continue;
+		key->prefix = prefix;
+		key->port = bpf_htons(prefix ? number & (__u16)(0xffff << (16 - prefix)) : 0);
+		rule = bpf_map_lookup_elem(&tcm_rules, key);
+		if (rule)
+			return rule;
+	}
+	if (!(shapes & 1U << TCM_SHAPE_ANY))
+		return NULL;
+	key->protocol = 0;
+	key->prefix = 0;
+	key->port = 0;
+	rule = bpf_map_lookup_elem(&tcm_rules, key);
+	key->protocol = protocol;
+	return rule;
+}
+
+/* Judges the flow as opened in direction `opener` by the rules of slot `number`. */
+static __noinline int judge(const struct flow *f, __u32 number, __u32 opener, struct verdict *out)
+{
+	const struct tcm_slot *slot = bpf_map_lookup_elem(&tcm_slots, &number);
+	struct tcm_rule_key key = { .slot = number, .direction = opener };
+	const struct tcm_rule *rule = NULL;
+	const struct tcm_peer *peer;
+	__be16 port = opener == TCM_INGRESS ? f->local_port : f->remote_port;
+
+	if (!slot || !out || opener >= TCM_DIRECTIONS)
+		return 0;
+	peer = f->version == 4 ? find_peer4(slot, number, f->v4.remote) : find_peer6(slot, number, f->v6.remote);
+	key.identity = peer ? peer->identity : TCM_WORLD;
+	key.protocol = f->protocol;
+	rule = find_rule(&key, peer ? peer->shapes[opener] : slot->world_shapes[opener],
+			 f->protocol == IPPROTO_ICMP ? 0 : port);
+	out->identity = key.identity;
+	if (rule) {
+		out->rule = rule->rule;
+		out->verdict = rule->verdict;
+		out->reason = rule->verdict == TCM_ALLOW ? TCM_RULE_ALLOW : TCM_RULE_DENY;
+	} else {
+		out->rule = slot->default_rule[opener];
+		out->verdict = slot->verdict[opener];
+		out->reason = out->verdict == TCM_ALLOW ? TCM_DEFAULT_ALLOW : TCM_DEFAULT_DENY;
+	}
+	return 0;
+}
+
+static __always_inline bool failsafe_has(const struct flow *f, __u32 direction, __be16 port)
+{
+	struct tcm_failsafe_key key = { .prefix = 160, .direction = direction, .protocol = f->protocol };
+
+	key.port = f->protocol == IPPROTO_ICMP ? 0 : port;
+	if (f->version == 4) {
+		key.address[10] = key.address[11] = 0xff;
+		__builtin_memcpy(key.address + 12, &f->v4.remote, 4);
+	} else {
+		__builtin_memcpy(key.address, f->v6.remote, 16);
+	}
+	return bpf_map_lookup_elem(&tcm_failsafe, &key);
+}
+
+/* Both legs of a failsafe flow: ours by our port, theirs by their port. */
+static __noinline int failsafe(const struct flow *f)
+{
+	if (!f || !f->version)
+		return 0;
+	return failsafe_has(f, TCM_INGRESS, f->local_port) || failsafe_has(f, TCM_EGRESS, f->remote_port);
+}
+
+#endif

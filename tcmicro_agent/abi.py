@@ -1,0 +1,211 @@
+"""The bytes of `bpf/abi.h`, mirrored. tests/unit/test_abi.py compares every size, offset and number with the BTF
+of the built object, so nothing here is kept in step by hand. Native byte order; addresses and ports as on the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from struct import Struct
+from typing import Union
+
+ABI = 1
+SLOTS = 4
+MAX_RULES = 65536  # rule counters; index 0 means no policy
+
+Address = Union[IPv4Address, IPv6Address]
+
+
+class Direction(IntEnum):
+    INGRESS = 0
+    EGRESS = 1
+
+
+class Verdict(IntEnum):
+    DENY = 0
+    ALLOW = 1
+
+
+class Mode(IntEnum):
+    MONITOR = 0
+    PROTECT = 1
+
+
+class Reason(IntEnum):
+    """Why a packet passed or was refused; bpf/abi.h says what each one means."""
+
+    SESSION = 0
+    RULE_ALLOW = 1
+    DEFAULT_ALLOW = 2
+    RULE_DENY = 3
+    DEFAULT_DENY = 4
+    NO_SESSION = 5
+    REVOKED = 6
+    MALFORMED = 7
+    FRAGMENT = 8
+    FRAGMENT_TINY = 9
+    ICMP_ERROR = 10
+    ICMP_ERROR_UNKNOWN = 11
+    NEIGHBOUR = 12
+    NON_IP = 13
+    FAILSAFE = 14
+    UNENFORCED = 15
+
+
+DENY_REASONS = frozenset(
+    {
+        Reason.RULE_DENY,
+        Reason.DEFAULT_DENY,
+        Reason.NO_SESSION,
+        Reason.REVOKED,
+        Reason.MALFORMED,
+        Reason.FRAGMENT_TINY,
+        Reason.ICMP_ERROR_UNKNOWN,
+    }
+)
+
+
+class TransitionResult(IntEnum):
+    SWAPPED = 1
+    CONFLICT = 2
+    EXPIRED = 3
+
+
+class SessionState(IntEnum):
+    OPENING = 0
+    ANSWERED = 1
+    ESTABLISHED = 2
+    CLOSING = 3
+    CLOSED = 4
+
+
+# Fields of each struct in order, as C names: what test_abi.py compares, and what the layouts below are made of.
+CONTROL = Struct("=QQQII")
+TRANSITION_REQUEST = Struct("=QQ")
+SLOT = Struct("=I2BBB2I2I32s")
+HOST4_KEY = Struct("=I4s")
+HOST6_KEY = Struct("=I16s")
+CIDR4_KEY = Struct("=II4s")
+CIDR6_KEY = Struct("=II16s")
+PEER = Struct("=I2I")
+RULE_KEY = Struct("=IBBBB2sH")
+RULE = Struct("=IB3x")
+FAILSAFE_KEY = Struct("=IBB2s16s")
+SESSION4_KEY = Struct("=4s4s2s2sB3x")
+SESSION6_KEY = Struct("=16s16s2s2sB3x")
+SESSION = Struct("=IIIBBBBQ2Q2Q")
+SETTINGS = Struct("=Q5Q2Q")
+COUNT = Struct("=QQ")
+U32 = Struct("=I")
+
+COUNTERS = 2 * len(Direction) * len(Reason)
+
+
+@dataclass(frozen=True)
+class Word:
+    """The control word: which slot rules, and until when (boottime ms, 0 = committed) before `fallback` does."""
+
+    active: int
+    fallback: int
+    deadline_ms: int
+
+    @classmethod
+    def decode(cls, value: int) -> Word:
+        return cls(value & 15, value >> 4 & 15, value >> 8)
+
+    def encode(self) -> int:
+        return self.active | self.fallback << 4 | self.deadline_ms << 8
+
+    @property
+    def pending(self) -> bool:
+        return self.deadline_ms != 0
+
+    def expired(self, now_ms: int) -> bool:
+        return self.pending and now_ms >= self.deadline_ms
+
+    def live(self, now_ms: int) -> int:
+        """The slot the datapath uses at that moment."""
+        return self.fallback if self.expired(now_ms) else self.active
+
+
+@dataclass(frozen=True)
+class Control:
+    word: Word
+    jiffies: int
+    boot_ms: int
+
+    @classmethod
+    def decode(cls, data: bytes) -> Control:
+        word, jiffies, boot_ms, _, _ = CONTROL.unpack(data)
+        return cls(Word.decode(word), jiffies, boot_ms)
+
+
+@dataclass(frozen=True)
+class SlotHeader:
+    """What a slot holds; generation 0 = nothing, and then nothing is enforced."""
+
+    generation: int
+    defaults: tuple[Verdict, Verdict]
+    mode: Mode
+    has_cidr: int
+    default_rules: tuple[int, int]
+    world_shapes: tuple[int, int]
+    digest: str
+
+    @classmethod
+    def decode(cls, data: bytes) -> SlotHeader:
+        generation, d0, d1, mode, has_cidr, r0, r1, s0, s1, digest = SLOT.unpack(data)
+        defaults = (Verdict(d0), Verdict(d1))
+        return cls(generation, defaults, Mode(mode), has_cidr, (r0, r1), (s0, s1), digest.hex())
+
+    def encode(self) -> bytes:
+        head = (self.generation, *self.defaults, self.mode, self.has_cidr)
+        return SLOT.pack(*head, *self.default_rules, *self.world_shapes, bytes.fromhex(self.digest))
+
+
+@dataclass(frozen=True)
+class Session:
+    """One tracked flow; `age` of the last packet is in jiffies of the kernel that reported it."""
+
+    local: Address
+    remote: Address
+    local_port: int
+    remote_port: int
+    protocol: int
+    generation: int
+    rule: int
+    identity: int
+    opener: Direction
+    state: SessionState
+    adopted: bool
+    last_seen: int
+    packets: tuple[int, int]
+    octets: tuple[int, int]
+
+    @classmethod
+    def decode(cls, key: bytes, value: bytes) -> Session:
+        layout = SESSION4_KEY if len(key) == SESSION4_KEY.size else SESSION6_KEY
+        local, remote, local_port, remote_port, protocol = layout.unpack(key)
+        gen, rule, identity, opener, state, _, adopted, seen, p0, p1, b0, b1 = SESSION.unpack(value)
+        return cls(
+            local=ip_address(local),
+            remote=ip_address(remote),
+            local_port=int.from_bytes(local_port, "big"),
+            remote_port=int.from_bytes(remote_port, "big"),
+            protocol=protocol,
+            generation=gen,
+            rule=rule,
+            identity=identity,
+            opener=Direction(opener),
+            state=SessionState(state),
+            adopted=bool(adopted),
+            last_seen=seen,
+            packets=(p0, p1),
+            octets=(b0, b1),
+        )
+
+
+def counter_index(direction: Direction, reason: Reason, *, audit: bool) -> int:
+    """Place of a counter in tcm_counters, as TCM_COUNTER."""
+    return (audit * len(Direction) + direction) * len(Reason) + reason

@@ -1,0 +1,175 @@
+"""Documents on stdout, as JSON for machines or tables for eyes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tcmicro_agent.errors import InputErrors, TcmicroError
+from tcmicro_agent.report import document
+
+Row = Sequence[object]
+
+
+def show(content: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(content, indent=2, default=str))
+    else:
+        print(TEXT[content["kind"]](content))
+
+
+def show_error(error: TcmicroError, *, as_json: bool) -> None:
+    print(f"tc-micro: {error}", file=sys.stderr)
+    if as_json:
+        problems = error.problems if isinstance(error, InputErrors) else []
+        body = {
+            "type": type(error).__name__,
+            "message": error.message,
+            "hint": error.hint,
+            "problems": problems,
+        }
+        print(json.dumps(document("Error", error=body), indent=2))
+
+
+def table(header: Row, rows: Sequence[Row]) -> str:
+    """Columns as wide as their widest cell, two spaces apart."""
+    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
+    )
+
+
+def _status(doc: dict[str, Any]) -> str:
+    policy, datapath, agent = doc["policy"], doc["datapath"], doc["agent"]
+    interfaces = ", ".join(
+        f"{i['name']} ({'ok' if i['ingress'] and i['egress'] else 'NOT ATTACHED'})"
+        for i in datapath["interfaces"]
+    )
+    rows = [
+        ("release", doc["release"]),
+        ("agent", f"running, pid {agent['pid']}" if agent["running"] else "NOT RUNNING"),
+        ("datapath", f"{datapath['hook']} on {interfaces}" if datapath["loaded"] else "NOT LOADED"),
+        ("policy", _policy_line(policy)),
+        ("transaction", _transaction_line(doc["transaction"])),
+        ("sessions", doc["sessions"]),
+        *(
+            (name, f"{c['allowed']} allowed, {c['denied']} denied, {c['audited']} would be denied")
+            for name, c in doc["counters"].items()
+        ),
+        ("drift", "; ".join(doc["drift"]) or "none"),
+    ]
+    return "\n".join(f"{name:<12} {value}" for name, value in rows)
+
+
+def _policy_line(policy: dict[str, Any]) -> str:
+    if policy["state"] == "none":
+        return "none: nothing is enforced"
+    return (
+        f"generation {policy['generation']} ({policy['digest'][:12]}), {policy['rules']} rules, "
+        f"{policy['mode']}, {policy['state']}"
+    )
+
+
+def _transaction_line(transaction: dict[str, Any] | None) -> str:
+    if transaction is None:
+        return "none"
+    left = transaction["deadline_in_s"]
+    waiting = f", {left} s left" if left is not None else ""
+    return f"{transaction['id']}: generation {transaction['generation']} {transaction['state']}{waiting}"
+
+
+def _policy_list(doc: dict[str, Any]) -> str:
+    rows = [
+        (
+            r["direction"],
+            r["action"],
+            ",".join(r["peers"]),
+            ",".join(r["services"]),
+            r["hits"],
+            r["rule"],
+            r["source"],
+        )
+        for r in doc["rules"]
+    ]
+    return table(("DIRECTION", "ACTION", "PEERS", "SERVICES", "HITS", "RULE", "SOURCE"), rows)
+
+
+def _sessions(doc: dict[str, Any]) -> str:
+    rows = [
+        (
+            s["protocol"],
+            f"{s['local']}:{s['local_port']}",
+            "<-" if s["opener"] == "ingress" else "->",
+            f"{s['remote']}:{s['remote_port']}",
+            s["state"],
+            s["age_s"],
+            s["packets"],
+            s["bytes"],
+            s["rule"],
+        )
+        for s in doc["sessions"]
+    ]
+    header = ("PROTO", "LOCAL", "", "REMOTE", "STATE", "AGE", "PACKETS", "BYTES", "RULE")
+    return f"{table(header, rows)}\n{len(rows)} of {doc['total']} sessions"
+
+
+def _stats(doc: dict[str, Any]) -> str:
+    rows = [
+        (
+            c["direction"],
+            c["reason"],
+            c["verdict"] + " (monitor)" * c["audit"],
+            c["packets"],
+            c["bytes"],
+        )
+        for c in doc["counters"]
+    ]
+    return table(("DIRECTION", "REASON", "VERDICT", "PACKETS", "BYTES"), rows)
+
+
+def _apply(doc: dict[str, Any]) -> str:
+    if not doc["changed"]:
+        return (
+            f"generation {doc['generation']} ({doc['digest'][:12]}) is live already: nothing to do"
+        )
+    lines = [f"  {op}" for op in doc["ops"]]
+    pending = doc["transaction"]
+    if pending:
+        lines.append(
+            f"generation {doc['generation']} is live for {pending['deadline_in_s']} s; to keep it: "
+            f"tc-micro policy confirm {pending['id']} --token {pending['token']}"
+        )
+    else:
+        lines.append(f"generation {doc['generation']} ({doc['digest'][:12]}): {doc['state']}")
+    return "\n".join(lines)
+
+
+def _outcome(doc: dict[str, Any]) -> str:
+    return f"generation {doc['generation']} ({doc['digest'][:12]}) rules"
+
+
+def _preflight(doc: dict[str, Any]) -> str:
+    rows = [(f["level"], f["check"], f["found"], f["needed"], f["hint"]) for f in doc["findings"]]
+    verdict = "this host is fit" if doc["ok"] else "this host is NOT fit"
+    return f"{table(('LEVEL', 'CHECK', 'FOUND', 'NEEDED', 'WHAT TO DO'), rows)}\n{verdict}"
+
+
+def _done(doc: dict[str, Any]) -> str:
+    return "\n".join(doc["done"]) or "nothing to do"
+
+
+TEXT = {
+    "Status": _status,
+    "PolicyList": _policy_list,
+    "Sessions": _sessions,
+    "Stats": _stats,
+    "PolicyApply": _apply,
+    "PolicyConfirm": _outcome,
+    "PolicyRevert": _outcome,
+    "Preflight": _preflight,
+    "Detach": _done,
+    "Failsafe": _done,
+}

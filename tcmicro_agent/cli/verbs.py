@@ -1,0 +1,127 @@
+"""What each verb does: parse at the border, call the agent, return a document and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tcmicro_agent import config as configuration
+from tcmicro_agent import preflight as checks
+from tcmicro_agent import release, report
+from tcmicro_agent.datapath import hooks
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.policy import bundle as bundles
+from tcmicro_agent.reconcile import Agent, Outcome
+from tcmicro_agent.store import Store, read_document
+from tcmicro_agent.transaction import Transaction
+
+Result = tuple[dict[str, Any], int]
+NEGATIVE = 3
+
+
+def agent() -> Agent:
+    if os.geteuid() != 0:
+        raise RefusedError("this needs root", hint="run it with sudo")
+    return Agent(Kernel(), Store())
+
+
+def status(_: argparse.Namespace) -> Result:
+    here = agent()
+    return report.status(here, here.store.config()), 0
+
+
+def stats_show(_: argparse.Namespace) -> Result:
+    return report.stats(agent()), 0
+
+
+def session_list(args: argparse.Namespace) -> Result:
+    return report.sessions(agent(), limit=args.limit), 0
+
+
+def policy_list(_: argparse.Namespace) -> Result:
+    return report.policy(agent()), 0
+
+
+def policy_apply(args: argparse.Namespace) -> Result:
+    here = agent()
+    bundle = bundles.parse(read_document(Path(args.file)))
+    outcome = here.apply(bundle, confirm_within=args.confirm_within, dry_run=args.dry_run)
+    state = "pending" if outcome.transaction else "committed"
+    return (
+        report.document(
+            "PolicyApply",
+            **_outcome(outcome),
+            state=state,
+            ops=list(outcome.ops),
+            transaction=_ticket(outcome.transaction, args.confirm_within),
+        ),
+        0,
+    )
+
+
+def policy_confirm(args: argparse.Namespace) -> Result:
+    return report.document("PolicyConfirm", **_outcome(agent().confirm(args.id, args.token))), 0
+
+
+def policy_revert(_: argparse.Namespace) -> Result:
+    return report.document("PolicyRevert", **_outcome(agent().revert())), 0
+
+
+def failsafe_set(args: argparse.Namespace) -> Result:
+    here = agent()
+    wanted = configuration.parse_failsafe(read_document(Path(args.file)))
+    keys, actual = frozenset(entry.key() for entry in wanted), here.kernel.failsafe()
+    here.kernel.write_failsafe(keys - actual, actual - keys)
+    done = [f"{len(keys - actual)} added, {len(actual - keys)} removed"]
+    return report.document("Failsafe", changed=keys != actual, done=done), 0
+
+
+def preflight(args: argparse.Namespace) -> Result:
+    needs = checks.Needs(metrics_port=args.metrics_port)
+    findings = checks.judge(checks.collect_facts(needs), needs)
+    return checks.document(findings), 0 if checks.allowed(findings) else NEGATIVE
+
+
+def detach(_: argparse.Namespace) -> Result:
+    here = agent()
+    done = [f"detached from {interface.name}" for interface in _detach_all(here.kernel)]
+    if here.kernel.pins.exists():
+        here.kernel.unpin()
+        done.append(f"removed {here.kernel.pins}")
+    return report.document("Detach", changed=bool(done), done=done), 0
+
+
+def run(_: argparse.Namespace) -> Result:
+    # imported late: the metrics library is of no use to any other verb
+    from tcmicro_agent.daemon import Daemon
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    here = agent()
+    Daemon(here, here.store, release.ROOT).run()
+    return {}, 0
+
+
+def _detach_all(kernel: Kernel) -> list[hooks.Interface]:
+    present = hooks.interfaces(("auto",)) if kernel.pins.exists() else []
+    for interface in present:
+        kernel.detach(interface)
+    return present
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "changed": outcome.changed,
+        "generation": outcome.generation,
+        "digest": outcome.digest,
+    }
+
+
+def _ticket(transaction: Transaction | None, seconds: int) -> dict[str, Any] | None:
+    if transaction is None:
+        return None
+    return {"id": transaction.id, "token": transaction.token, "deadline_in_s": seconds}

@@ -1,0 +1,252 @@
+"""Our maps and programs in the kernel, as one object: read, write, load, attach. It decides nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tcmicro_agent import abi
+from tcmicro_agent.datapath import clock, hooks, libbpf
+from tcmicro_agent.errors import KernelError
+from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
+
+BPFFS = Path("/sys/fs/bpf")
+PROGRAMS = {
+    abi.Direction.INGRESS: "tcm_ingress",
+    abi.Direction.EGRESS: "tcm_egress",
+}
+TRANSITION = "tcm_transition"
+TIMEOUTS_S = (30, 30, 7200, 60, 10)  # TCP, by session state
+DATAGRAM_TIMEOUTS_S = (30, 180)  # unanswered, answered
+PADDING = bytes(14)  # the Ethernet header a test-run packet must have
+NEVER = (1 << 64) - 1  # a control word that cannot be: the transition only samples the clock
+
+# key and value sizes of every map, and whether it is per CPU
+LAYOUTS = {
+    "tcm_control": (4, abi.CONTROL.size, False),
+    "tcm_slots": (4, abi.SLOT.size, False),
+    "tcm_settings": (4, abi.SETTINGS.size, False),
+    "tcm_hosts4": (abi.HOST4_KEY.size, abi.PEER.size, False),
+    "tcm_hosts6": (abi.HOST6_KEY.size, abi.PEER.size, False),
+    "tcm_cidrs4": (abi.CIDR4_KEY.size, abi.PEER.size, False),
+    "tcm_cidrs6": (abi.CIDR6_KEY.size, abi.PEER.size, False),
+    "tcm_rules": (abi.RULE_KEY.size, abi.RULE.size, False),
+    "tcm_failsafe": (abi.FAILSAFE_KEY.size, 4, False),
+    "tcm_half4": (abi.SESSION4_KEY.size, abi.SESSION.size, False),
+    "tcm_half6": (abi.SESSION6_KEY.size, abi.SESSION.size, False),
+    "tcm_sessions4": (abi.SESSION4_KEY.size, abi.SESSION.size, False),
+    "tcm_sessions6": (abi.SESSION6_KEY.size, abi.SESSION.size, False),
+    "tcm_counters": (4, abi.COUNT.size, True),
+    "tcm_rule_hits": (4, abi.COUNT.size, True),
+}
+SESSION_MAPS = ("tcm_half4", "tcm_half6", "tcm_sessions4", "tcm_sessions6")
+
+
+def pin_directory(bpffs: Path = BPFFS) -> Path:
+    return bpffs / "tcmicro" / str(abi.ABI)
+
+
+class Kernel:
+    """The datapath that is pinned under one directory, loaded there or not yet."""
+
+    def __init__(self, pins: Path | None = None) -> None:
+        self.pins = pins or pin_directory()
+        self._maps: dict[str, libbpf.Map] = {}
+
+    # --- loading ---
+
+    @property
+    def loaded(self) -> bool:
+        return (self.pins / "programs" / TRANSITION).exists()
+
+    def load(self, path: Path, sessions: int) -> None:
+        """Loads and pins the object; maps of an earlier release are taken over with all they hold."""
+        if not _is_bpffs(self.pins.parents[1]):
+            raise KernelError(
+                f"{self.pins.parents[1]} is not a BPF file system",
+                hint="mount -t bpf bpf /sys/fs/bpf",
+            )
+        for directory in (self.pins, self.pins / "programs", self.pins / "links"):
+            directory.mkdir(parents=True, exist_ok=True)
+        sizes = {"tcm_sessions4": sessions, "tcm_sessions6": max(sessions // 4, 1024)}
+        loaded = libbpf.load(path, self.pins, sizes)
+        try:
+            for name, program in loaded.programs.items():
+                libbpf.pin(program.fd, self.pins / "programs" / name)
+        finally:
+            loaded.close()
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        hz = clock.measure_hz(self._sample)
+        ticks = [seconds * hz for seconds in (*TIMEOUTS_S, *DATAGRAM_TIMEOUTS_S)]
+        self.map("tcm_settings").put(abi.U32.pack(0), abi.SETTINGS.pack(hz, *ticks))
+
+    def _sample(self) -> tuple[int, int]:
+        self.transition(NEVER, NEVER)
+        control = self.control()
+        return control.jiffies, control.boot_ms
+
+    # --- attaching ---
+
+    def hook(self, kind: str, interface: hooks.Interface) -> hooks.Hook:
+        with self._program(PROGRAMS[abi.Direction.INGRESS]) as probe:
+            return hooks.choose(kind, self.pins / "links", probe.program, interface)
+
+    def attach(self, kind: str, interface: hooks.Interface) -> None:
+        """Attaches or swaps both programs; the directions are independent, each in one step."""
+        hook = self.hook(kind, interface)
+        for direction, name in PROGRAMS.items():
+            with self._program(name) as opened:
+                hook.attach(interface, direction, opened.program)
+
+    def attached(self, kind: str, interface: hooks.Interface) -> dict[abi.Direction, bool]:
+        """Per direction, whether our present program sits on the interface."""
+        hook = self.hook(kind, interface)
+        found = {}
+        for direction, name in PROGRAMS.items():
+            with self._program(name) as opened:
+                found[direction] = hook.attached(interface, direction) == opened.program.id
+        return found
+
+    def detach(self, interface: hooks.Interface) -> None:
+        for hook in (hooks.Tcx(self.pins / "links"), hooks.Clsact()):
+            for direction in PROGRAMS:
+                hook.detach(interface, direction)
+
+    def unpin(self) -> None:
+        """Takes every pin of this layout away; the kernel frees what nobody uses any more."""
+        for path in sorted(self.pins.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        for directory in (self.pins, self.pins.parent):
+            if directory.exists() and not any(directory.iterdir()):
+                directory.rmdir()
+        self._maps.clear()
+
+    # --- policy ---
+
+    def control(self) -> abi.Control:
+        return abi.Control.decode(self.map("tcm_control").get(abi.U32.pack(0)) or b"")
+
+    def transition(self, expected: int, desired: int) -> abi.TransitionResult:
+        """Compare and swap of the control word, in the kernel."""
+        with self._program(TRANSITION) as opened:
+            request = PADDING + abi.TRANSITION_REQUEST.pack(expected, desired)
+            return abi.TransitionResult(opened.program.test_run(request)[0])
+
+    def headers(self) -> list[abi.SlotHeader]:
+        slots = self.map("tcm_slots")
+        return [
+            abi.SlotHeader.decode(slots.get(abi.U32.pack(n)) or bytes(abi.SLOT.size))
+            for n in range(abi.SLOTS)
+        ]
+
+    def clear_slot(self, slot: int) -> None:
+        self.map("tcm_slots").put(abi.U32.pack(slot), bytes(abi.SLOT.size))
+        for name in POLICY_MAPS:
+            table = self.map(name)
+            for key in [key for key in table if entry_slot(name, key) == slot]:
+                table.delete(key)
+
+    def fill_slot(self, tables: Tables) -> None:
+        for name, entries in tables.entries.items():
+            self.map(name).put_all(entries)
+        self.map("tcm_slots").put(abi.U32.pack(tables.slot), tables.header.encode())
+
+    def read_slot(self, slot: int) -> dict[str, dict[bytes, bytes]]:
+        """Everything the policy maps hold for a slot."""
+        return {
+            name: {k: v for k, v in self.map(name).items() if entry_slot(name, k) == slot}
+            for name in POLICY_MAPS
+        }
+
+    def failsafe(self) -> frozenset[bytes]:
+        return frozenset(self.map("tcm_failsafe"))
+
+    def write_failsafe(self, add: frozenset[bytes], remove: frozenset[bytes]) -> None:
+        table = self.map("tcm_failsafe")
+        for key in sorted(add):
+            table.put(key, abi.U32.pack(1))
+        for key in sorted(remove):
+            table.delete(key)
+
+    # --- observation ---
+
+    def hz(self) -> int:
+        settings = self.map("tcm_settings").get(abi.U32.pack(0)) or bytes(abi.SETTINGS.size)
+        return int(abi.SETTINGS.unpack(settings)[0]) or 250
+
+    def jiffies(self) -> int:
+        return self._sample()[0]
+
+    def counters(self) -> Mapping[int, tuple[int, int]]:
+        return {n: self._count("tcm_counters", n) for n in range(abi.COUNTERS)}
+
+    def rule_hits(self, numbers: list[int]) -> dict[int, tuple[int, int]]:
+        return {n: self._count("tcm_rule_hits", n) for n in numbers}
+
+    def _count(self, name: str, index: int) -> tuple[int, int]:
+        packets = total = 0
+        for raw in self.map(name).get_each_cpu(abi.U32.pack(index)):
+            one, size = abi.COUNT.unpack(raw)
+            packets, total = packets + one, total + size
+        return packets, total
+
+    def sessions(self) -> Iterator[abi.Session]:
+        for name in SESSION_MAPS:
+            for key, value in self.map(name).items():
+                yield abi.Session.decode(key, value)
+
+    def session_counts(self) -> dict[str, tuple[int, int]]:
+        """Entries and capacity of each session map."""
+        return {
+            name: (sum(1 for _ in self.map(name)), libbpf.pinned_size(self.pins / name))
+            for name in SESSION_MAPS
+        }
+
+    # --- handles ---
+
+    def map(self, name: str) -> libbpf.Map:
+        if name not in self._maps:
+            pin = self.pins / name
+            if not pin.exists():
+                raise KernelError(
+                    f"{pin} is not there: the datapath is not loaded",
+                    hint="systemctl start tcmicro-agent",
+                )
+            key, value, per_cpu = LAYOUTS[name]
+            cpus = libbpf.possible_cpus() if per_cpu else 0
+            self._maps[name] = libbpf.Map(libbpf.get(pin), key, value, cpus=cpus)
+        return self._maps[name]
+
+    def _program(self, name: str) -> _Opened:
+        return _Opened(self.pins / "programs" / name)
+
+    def close(self) -> None:
+        for opened in self._maps.values():
+            os.close(opened.fd)
+        self._maps.clear()
+
+
+class _Opened:
+    """A pinned program, open for the length of a `with`."""
+
+    def __init__(self, pin: Path) -> None:
+        if not pin.exists():
+            raise KernelError(
+                f"{pin} is not there: the datapath is not loaded",
+                hint="systemctl start tcmicro-agent",
+            )
+        self.program = libbpf.Program(libbpf.get(pin))
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.program.fd)
+
+
+def _is_bpffs(path: Path) -> bool:
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return any(line.split()[1:3] == [str(path), "bpf"] for line in mounts)

@@ -1,0 +1,283 @@
+"""A thin ctypes binding to libbpf 1.x: open, load and pin an object; maps; test runs; links. Nothing else."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Iterator
+from ctypes import (
+    CFUNCTYPE,
+    byref,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    create_string_buffer,
+)
+from functools import cache
+from pathlib import Path
+
+from tcmicro_agent.errors import KernelError
+
+BATCH = 4096
+ENOENT, EINVAL, ENOSYS, EOPNOTSUPP = 2, 22, 38, 95
+ENOTSUPP = 524  # what old kernels answer for a batch operation a map type does not have
+
+
+class _TestRunOptions(ctypes.Structure):
+    """struct bpf_test_run_opts, libbpf 0.6 to 1.x."""
+
+    _fields_ = [
+        ("sz", c_size_t),
+        ("data_in", c_void_p),
+        ("data_out", c_void_p),
+        ("data_size_in", c_uint32),
+        ("data_size_out", c_uint32),
+        ("ctx_in", c_void_p),
+        ("ctx_out", c_void_p),
+        ("ctx_size_in", c_uint32),
+        ("ctx_size_out", c_uint32),
+        ("retval", c_uint32),
+        ("repeat", c_int),
+        ("duration", c_uint32),
+        ("flags", c_uint32),
+        ("cpu", c_uint32),
+        ("batch_size", c_uint32),
+    ]
+
+
+_log: list[str] = []
+
+
+def _collect_log(_level: int, fmt: bytes, arguments: int) -> int:
+    buffer = create_string_buffer(4096)
+    ctypes.CDLL(None).vsnprintf(buffer, c_size_t(4096), fmt, c_void_p(arguments))
+    _log.append(buffer.value.decode(errors="replace").rstrip())
+    return 0
+
+
+_LOG_FUNCTION = CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)(_collect_log)
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """libbpf as iproute2 brought it to the host."""
+    try:
+        lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    except OSError as exc:
+        raise KernelError(
+            "libbpf.so.1 cannot be loaded", hint="install the package libbpf1"
+        ) from exc
+    for name in ("bpf_object__open_file", "bpf_object__next_map", "bpf_object__next_program"):
+        getattr(lib, name).restype = c_void_p
+    for name in ("bpf_map__name", "bpf_program__name"):
+        getattr(lib, name).restype = c_char_p
+    lib.libbpf_set_print(_LOG_FUNCTION)
+    return lib
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        code = ctypes.get_errno() or -result
+        raise KernelError(f"{what}: {os.strerror(code)}")
+    return result
+
+
+class Map:
+    """A map by file descriptor. Keys and values are bytes; per-CPU values come as one value per CPU."""
+
+    def __init__(self, fd: int, key_size: int, value_size: int, *, cpus: int = 0) -> None:
+        self.fd = fd
+        self.key_size = key_size
+        self.value_size = value_size
+        self._slot = (value_size + 7) // 8 * 8 if cpus else value_size
+        self._value_bytes = self._slot * (cpus or 1)
+
+    def get(self, key: bytes) -> bytes | None:
+        value = create_string_buffer(self._value_bytes)
+        if library().bpf_map_lookup_elem(self.fd, key, value) < 0:
+            if ctypes.get_errno() == ENOENT:
+                return None
+            _check(-1, "read a map entry")
+        return value.raw
+
+    def get_each_cpu(self, key: bytes) -> list[bytes]:
+        raw = self.get(key) or b""
+        return [raw[at : at + self.value_size] for at in range(0, len(raw), self._slot)]
+
+    def put(self, key: bytes, value: bytes) -> None:
+        _check(library().bpf_map_update_elem(self.fd, key, value, c_uint64(0)), "write a map entry")
+
+    def delete(self, key: bytes) -> bool:
+        """Removes an entry; False when it was not there."""
+        if library().bpf_map_delete_elem(self.fd, key) < 0:
+            if ctypes.get_errno() != ENOENT:
+                _check(-1, "delete a map entry")
+            return False
+        return True
+
+    def put_all(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Writes many entries, in batches where the kernel and the map type have them."""
+        pending = list(entries)
+        for start in range(0, len(pending), BATCH):
+            chunk = pending[start : start + BATCH]
+            if not self._put_batch(chunk):
+                for key, value in chunk:
+                    self.put(key, value)
+
+    def _put_batch(self, chunk: list[tuple[bytes, bytes]]) -> bool:
+        keys = b"".join(key for key, _ in chunk)
+        values = b"".join(value for _, value in chunk)
+        count = c_uint32(len(chunk))
+        if library().bpf_map_update_batch(self.fd, keys, values, byref(count), None) >= 0:
+            return True
+        if ctypes.get_errno() in (EINVAL, ENOSYS, EOPNOTSUPP, ENOTSUPP):
+            return False
+        _check(-1, f"write {len(chunk)} map entries")
+        return False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Every key; an entry that comes or goes meanwhile may or may not be seen."""
+        following = create_string_buffer(self.key_size)
+        key: bytes | None = None
+        while library().bpf_map_get_next_key(self.fd, key, following) == 0:
+            key = following.raw
+            yield key
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        for key in self:
+            value = self.get(key)
+            if value is not None:
+                yield key, value
+
+
+class Program:
+    """A loaded program by file descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @property
+    def id(self) -> int:
+        return _info_words(self.fd, 2)[1]
+
+    def test_run(self, packet: bytes, *, repeat: int = 1) -> tuple[int, int]:
+        """Runs the program on a packet: its return value, and the kernel's mean duration in ns."""
+        data = create_string_buffer(packet, len(packet))
+        options = _TestRunOptions(
+            sz=ctypes.sizeof(_TestRunOptions),
+            data_in=ctypes.cast(data, c_void_p),
+            data_size_in=len(packet),
+            repeat=repeat,
+        )
+        _check(library().bpf_prog_test_run_opts(self.fd, byref(options)), "test-run a program")
+        return int(options.retval), int(options.duration)
+
+
+class Object:
+    """A loaded object: its programs and maps by name."""
+
+    def __init__(self, programs: dict[str, Program], maps: dict[str, int], handle: int) -> None:
+        self.programs = programs
+        self.maps = maps
+        self._handle = handle
+
+    def close(self) -> None:
+        library().bpf_object__close(c_void_p(self._handle))
+
+
+def load(path: Path, pins: Path, max_entries: dict[str, int]) -> Object:
+    """Loads an object with every map pinned under `pins`; pinned maps of the same layout are taken over.
+
+    `max_entries` sizes maps that are not there yet; existing ones keep their size.
+    """
+    lib = library()
+    _log.clear()
+    handle = lib.bpf_object__open_file(str(path).encode(), None)
+    if not handle:
+        raise KernelError(f"{path}: cannot be opened as a BPF object: {_last_log()}")
+    maps = _named(handle, "map")
+    for name, pointer in maps.items():
+        pin = pins / name
+        size = pinned_size(pin) if pin.exists() else max_entries.get(name)
+        if size:
+            _check(lib.bpf_map__set_max_entries(pointer, c_uint32(size)), f"size {name}")
+        _check(lib.bpf_map__set_pin_path(pointer, str(pin).encode()), f"pin {name}")
+    if lib.bpf_object__load(c_void_p(handle)) < 0:
+        code = ctypes.get_errno()
+        lib.bpf_object__close(c_void_p(handle))
+        raise KernelError(f"{path}: the kernel refused it: {os.strerror(code)}: {_last_log()}")
+    programs = {n: Program(lib.bpf_program__fd(p)) for n, p in _named(handle, "program").items()}
+    return Object(programs, {n: lib.bpf_map__fd(p) for n, p in maps.items()}, handle)
+
+
+def _named(handle: int, kind: str) -> dict[str, c_void_p]:
+    lib = library()
+    following = getattr(lib, f"bpf_object__next_{kind}")
+    found: dict[str, c_void_p] = {}
+    pointer = following(c_void_p(handle), None)
+    while pointer:
+        name = getattr(lib, f"bpf_{kind}__name")(c_void_p(pointer)).decode()
+        found[name] = c_void_p(pointer)
+        pointer = following(c_void_p(handle), c_void_p(pointer))
+    return found
+
+
+def _last_log() -> str:
+    telling = [line for line in _log if line and not line.startswith("-- ")]
+    return " | ".join(telling[-3:]) or "no reason given"
+
+
+def _info_words(fd: int, count: int) -> tuple[int, ...]:
+    """The first u32 words of the kernel's info struct for a map, program or link."""
+    buffer = (c_uint32 * 64)()
+    length = c_uint32(ctypes.sizeof(buffer))
+    _check(library().bpf_obj_get_info_by_fd(fd, byref(buffer), byref(length)), "read object info")
+    return tuple(buffer[:count])
+
+
+def pinned_size(pin: Path) -> int:
+    """max_entries of a pinned map (struct bpf_map_info: type, id, key_size, value_size, max_entries)."""
+    fd = get(pin)
+    try:
+        return _info_words(fd, 5)[4]
+    finally:
+        os.close(fd)
+
+
+def get(pin: Path) -> int:
+    """A file descriptor for what is pinned there."""
+    return _check(library().bpf_obj_get(str(pin).encode()), f"open {pin}")
+
+
+def pin(fd: int, path: Path) -> None:
+    """Pins under a name, replacing what was there in one step."""
+    temporary = path.with_name(path.name + "_new")
+    temporary.unlink(missing_ok=True)
+    _check(library().bpf_obj_pin(fd, str(temporary).encode()), f"pin {path}")
+    os.rename(temporary, path)
+
+
+def link_create(program: Program, ifindex: int, attach_type: int) -> int:
+    """A link of a program to an interface hook; raises KernelError where the kernel has no such hook."""
+    return _check(
+        library().bpf_link_create(program.fd, ifindex, attach_type, None),
+        f"attach to interface {ifindex}",
+    )
+
+
+def link_update(link: int, program: Program) -> None:
+    """Swaps the program behind a link; no packet sees a gap."""
+    _check(library().bpf_link_update(link, program.fd, None), "swap the program of a link")
+
+
+def link_target(link: int) -> tuple[int, int]:
+    """(program id, interface index) of a tcx link; index 0 when the interface is gone."""
+    words = _info_words(link, 6)
+    return words[2], words[4]
+
+
+def possible_cpus() -> int:
+    return int(library().libbpf_num_possible_cpus())

@@ -1,0 +1,166 @@
+"""The tc_micro_* family for Prometheus, read from the kernel at every scrape; nothing is kept here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tcmicro_agent import abi, report
+from tcmicro_agent.config import Config
+from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.version import VERSION
+
+MAX_RULES = 500  # more rules than this are counted by `policy list` only
+
+
+class AgentCollector(Collector):
+    """One scrape: fresh handles, so a datapath that was replaced meanwhile is read, not the old one."""
+
+    def __init__(self, agent: Agent, config: Config) -> None:
+        self._agent = agent
+        self._config = config
+
+    def collect(self) -> Iterator[Metric]:
+        status = report.status(self._agent, self._config)
+        yield _info(status)
+        yield _gauge(
+            "enforcing",
+            "1 while a policy in protect mode rules on every interface",
+            _enforcing(status),
+        )
+        yield _gauge(
+            "policy_generation", "Number of the live generation", status["policy"]["generation"]
+        )
+        yield from _packets(self._agent)
+        yield from self._sessions()
+        yield from self._rules()
+
+    def _sessions(self) -> Iterator[Metric]:
+        counts = self._agent.kernel.session_counts()
+        pressure = GaugeMetricFamily("tc_micro_map_pressure", "Used share of a map", labels=["map"])
+        for name, (used, capacity) in counts.items():
+            pressure.add_metric([name], used / capacity)
+        yield _gauge("sessions_active", "Tracked flows", sum(used for used, _ in counts.values()))
+        yield pressure
+
+    def _rules(self) -> Iterator[Metric]:
+        rules = report.policy(self._agent)["rules"]
+        hits = CounterMetricFamily(
+            "tc_micro_rule_hits", "Decisions by rule", labels=["rule", "action"]
+        )
+        for rule in rules if len(rules) <= MAX_RULES else []:
+            hits.add_metric([rule["rule"], rule["action"]], rule["hits"])
+        yield hits
+
+
+def serve(address: str, port: int, agent: Agent, config: Config) -> None:
+    """Serves /metrics from a thread of its own; every other path says where to look."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(AgentCollector(agent, config))
+    exposition = make_wsgi_app(registry)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ.get("PATH_INFO") == "/metrics":
+            return exposition(environ, start_response)
+        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"tcmicro agent: metrics are at /metrics\n"]
+
+    server = make_server(address, port, application, handler_class=_QuietHandler)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = 5
+
+    def log_message(self, *_: object) -> None:
+        """Scrapes are not worth a log line."""
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"tc_micro_{name}", text, value=value)
+
+
+def _info(status: dict[str, Any]) -> Metric:
+    info = GaugeMetricFamily(
+        "tc_micro_agent_info", "Release and hook of the agent", labels=["version", "hook"]
+    )
+    info.add_metric([VERSION, status["datapath"]["hook"] or "none"], 1)
+    return info
+
+
+def _enforcing(status: dict[str, Any]) -> int:
+    protecting = status["policy"]["state"] != "none" and status["policy"]["mode"] == "protect"
+    return int(protecting and not status["drift"])
+
+
+def _packets(agent: Agent) -> Iterator[Metric]:
+    total = CounterMetricFamily("tc_micro_packets", "Packets judged", labels=["direction"])
+    size = CounterMetricFamily("tc_micro_bytes", "Bytes judged", labels=["direction"])
+    allowed = CounterMetricFamily(
+        "tc_micro_packets_allowed", "Packets let pass", labels=["direction", "reason"]
+    )
+    denied = CounterMetricFamily(
+        "tc_micro_packets_denied", "Packets dropped", labels=["direction", "reason"]
+    )
+    audited = CounterMetricFamily(
+        "tc_micro_packets_audit",
+        "Packets that passed only because of monitor mode",
+        labels=["direction", "reason"],
+    )
+    counted = agent.kernel.counters()
+    for direction in abi.Direction:
+        packets = octets = 0
+        for reason in abi.Reason:
+            labels = [direction.name.lower(), reason.name.lower()]
+            plain = counted[abi.counter_index(direction, reason, audit=False)]
+            audit = counted[abi.counter_index(direction, reason, audit=True)]
+            if reason in abi.DENY_REASONS:
+                denied.add_metric(labels, plain[0])
+                audited.add_metric(labels, audit[0])
+            else:
+                allowed.add_metric(labels, plain[0])
+            packets, octets = packets + plain[0] + audit[0], octets + plain[1] + audit[1]
+        total.add_metric([direction.name.lower()], packets)
+        size.add_metric([direction.name.lower()], octets)
+    yield from (total, size, allowed, denied, audited)
+    yield from _cache(counted)
+
+
+def _cache(counted: Any) -> Iterator[Metric]:
+    """The names users of the earlier system look for; a miss is a packet that needed the policy tables."""
+
+    def packets(*reasons: abi.Reason) -> int:
+        return sum(
+            counted[abi.counter_index(direction, reason, audit=audit)][0]
+            for direction in abi.Direction
+            for reason in reasons
+            for audit in (False, True)
+        )
+
+    hits = packets(abi.Reason.SESSION, abi.Reason.ICMP_ERROR)
+    misses = packets(
+        abi.Reason.RULE_ALLOW,
+        abi.Reason.DEFAULT_ALLOW,
+        abi.Reason.RULE_DENY,
+        abi.Reason.DEFAULT_DENY,
+        abi.Reason.NO_SESSION,
+        abi.Reason.REVOKED,
+        abi.Reason.FAILSAFE,
+    )
+    yield CounterMetricFamily("tc_micro_session_cache_hits", "Packets of tracked flows", value=hits)
+    yield CounterMetricFamily(
+        "tc_micro_session_cache_misses", "Packets of no tracked flow", value=misses
+    )
+    yield CounterMetricFamily(
+        "tc_micro_policy_lookups", "Judgements by the policy tables", value=misses
+    )
+    share = hits / (hits + misses) if hits + misses else 0.0
+    yield _gauge(
+        "cache_hit_rate", "hits / (hits + misses) since load; prefer the rates of both", share
+    )

@@ -1,0 +1,85 @@
+"""What a bundle means, in the plainest words: the oracle that `explain` shows and the kernel is tested against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Union
+
+from tcmicro_agent.policy.model import (
+    WORLD,
+    Action,
+    Bundle,
+    Direction,
+    Identity,
+    Protocol,
+    Rule,
+)
+
+Address = Union[IPv4Address, IPv6Address]
+
+
+class Reason(Enum):
+    """Why a new flow is allowed or refused; values are names in `enum tcm_reason`."""
+
+    RULE_ALLOW = "rule_allow"
+    RULE_DENY = "rule_deny"
+    DEFAULT_ALLOW = "default_allow"
+    DEFAULT_DENY = "default_deny"
+
+
+@dataclass(frozen=True)
+class NewFlow:
+    """A flow's first packet: `protocol` as IP number (ICMPv6 counts as ICMP), `port` of its destination."""
+
+    direction: Direction
+    peer: Address
+    protocol: int
+    port: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    action: Action
+    reason: Reason
+    identity: Identity
+    rule: str  # uid of the rule, or "" for the default
+
+
+NUMBERS = {Protocol.ICMP: 1, Protocol.TCP: 6, Protocol.UDP: 17}
+
+
+def evaluate(bundle: Bundle, flow: NewFlow) -> Verdict:
+    """The verdict on a new flow: the first rule that matches decides, else the default of the direction."""
+    identity = identify(bundle, flow.peer)
+    for rule in bundle.rules:
+        if _matches(rule, flow, identity):
+            allowed = rule.action is Action.ALLOW
+            reason = Reason.RULE_ALLOW if allowed else Reason.RULE_DENY
+            return Verdict(rule.action, reason, identity, rule.uid)
+    ingress = flow.direction is Direction.INGRESS
+    default = bundle.default_ingress if ingress else bundle.default_egress
+    reason = Reason.DEFAULT_ALLOW if default is Action.ALLOW else Reason.DEFAULT_DENY
+    return Verdict(default, reason, identity, "")
+
+
+def identify(bundle: Bundle, address: Address) -> Identity:
+    """The identity of the longest endpoint that holds the address, else world."""
+    found = [e for e in bundle.endpoints if address in e.network]
+    return max(found, key=lambda e: e.network.prefixlen).identity if found else WORLD
+
+
+def _matches(rule: Rule, flow: NewFlow, identity: Identity) -> bool:
+    if rule.direction is not flow.direction:
+        return False
+    if not rule.any_peer and identity not in rule.identities:
+        return False
+    return any(
+        service.protocol is Protocol.ANY
+        or (
+            NUMBERS[service.protocol] == flow.protocol
+            and service.first <= flow.port <= service.last
+        )
+        for service in rule.services
+    )

@@ -1,0 +1,227 @@
+"""The only join: read files and kernel, plan, carry it out, report. Safe to cut at any line and to repeat."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tcmicro_agent import plan, tables
+from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
+from tcmicro_agent.datapath import clock
+from tcmicro_agent.datapath.kernel import NEVER, Kernel
+from tcmicro_agent.errors import KernelError, RefusedError, TcmicroError
+from tcmicro_agent.policy.model import Bundle, Mode
+from tcmicro_agent.store import Applied, Books, Store, boot_id
+from tcmicro_agent.transaction import State, Transaction, classify, settle
+
+
+class TakenBackError(TcmicroError):
+    """The change was not confirmed in time; the kernel has restored what ruled before."""
+
+    exit_code = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of a policy change. `transaction` is set while it waits to be confirmed."""
+
+    changed: bool
+    generation: int
+    digest: str
+    ops: tuple[str, ...] = ()
+    transaction: Transaction | None = None
+
+
+class Agent:
+    """This host: its kernel side and its files."""
+
+    def __init__(self, kernel: Kernel, store: Store) -> None:
+        self.kernel = kernel
+        self.store = store
+
+    # --- observing ---
+
+    def observe(self) -> plan.Observed:
+        word, headers = self.kernel.control().word, self.kernel.headers()
+        return plan.Observed(word, tuple(headers), clock.boot_ms())
+
+    def transaction(self) -> Transaction | None:
+        """The last transaction as the kernel sees it now; writes nothing."""
+        found = self.store.transaction()
+        if found is None or found.state is not State.PENDING:
+            return found
+        if not self.kernel.loaded or found.boot_id != boot_id():
+            return found.ended(State.REVERTED)
+        seen = self.observe()
+        expired = seen.word.expired(seen.now_ms)
+        word = classify(
+            found, live_generation=seen.armed.generation, pending=seen.pending, expired=expired
+        )
+        return settle(found, word)
+
+    # --- changing policy ---
+
+    def apply(self, bundle: Bundle, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
+        """Makes a bundle live, for `confirm_within` seconds or (0) for good."""
+        with self.store.lock():
+            self.settle()
+            observed = self.observe()
+            plan.refuse_if_pending(observed)
+            books = self._next_books(observed, bundle)
+            built = self._encode(observed, bundle, books)
+            digest = built.header.digest
+            if plan.is_live(observed, digest, built):
+                return Outcome(changed=False, generation=observed.live.generation, digest=digest)
+            pending = self._arm(observed, built.header, confirm_within) if confirm_within else None
+            ops = plan.plan_policy(observed, bundle, built, pending)
+            outcome = Outcome(
+                changed=True,
+                generation=built.header.generation,
+                digest=digest,
+                ops=tuple(plan.describe(ops)),
+                transaction=pending,
+            )
+            if not dry_run:
+                self.store.save_books(books)
+                self._execute(ops)
+            return outcome
+
+    def confirm(self, transaction_id: str, token: str) -> Outcome:
+        """Makes the pending change permanent; a compare and swap in the kernel, so late is late."""
+        with self.store.lock():
+            pending = self._pending(transaction_id, token)
+            if pending.state is State.CONFIRMED:
+                return _outcome(pending, changed=False)
+            word = self.observe().word
+            result = self._transition(word, replace(word, deadline_ms=0))
+            if result is not TransitionResult.SWAPPED:
+                self.settle()
+                raise _taken_back(pending)
+            self._record(pending.generation, pending.digest)
+            self.store.save_transaction(pending.ended(State.CONFIRMED))
+            return _outcome(pending, changed=True)
+
+    def revert(self) -> Outcome:
+        """Takes a pending change back now."""
+        with self.store.lock():
+            pending = self.settle()
+            if pending is None or pending.state is not State.PENDING:
+                raise RefusedError("no change is waiting to be confirmed")
+            word = self.observe().word
+            self._transition(word, Word(word.fallback, word.fallback, 0))
+            self.store.save_transaction(pending.ended(State.REVERTED))
+            live = self.observe().live
+            return Outcome(changed=True, generation=live.generation, digest=live.digest)
+
+    def settle(self) -> Transaction | None:
+        """Writes down how the last transaction ended, and latches an expired word."""
+        before, now = self.store.transaction(), self.transaction()
+        if now is None or now == before:
+            return now
+        if self.kernel.loaded and self.observe().word.pending:
+            self.kernel.transition(NEVER, NEVER)
+        if now.state is State.CONFIRMED:
+            self._record(now.generation, now.digest)
+        self.store.save_transaction(now)
+        return now
+
+    # --- parts ---
+
+    def _next_books(self, observed: plan.Observed, bundle: Bundle) -> Books:
+        books = self.store.books()
+        latest = max(books.generation, *(header.generation for header in observed.headers))
+        kept = [self.store.bundle(a.digest) for a in (books.confirmed, books.previous) if a]
+        in_use = {uid for old in kept if old for uid in tables.rule_uids(old)}
+        numbers = tables.number_rules(books.numbers, tables.rule_uids(bundle), in_use)
+        return replace(books, generation=latest + 1, numbers=numbers)
+
+    def _encode(self, observed: plan.Observed, bundle: Bundle, books: Books) -> tables.Tables:
+        return tables.encode(
+            bundle,
+            slot=plan.spare_slot(observed.word),
+            generation=books.generation,
+            mode=effective_mode(self.store.config().mode, bundle.mode),
+            numbers=books.numbers,
+        )
+
+    def _arm(self, observed: plan.Observed, header: SlotHeader, seconds: int) -> Transaction:
+        return Transaction(
+            id=secrets.token_hex(4),
+            token=secrets.token_hex(16),
+            state=State.PENDING,
+            generation=header.generation,
+            digest=header.digest,
+            previous_generation=observed.live.generation,
+            deadline_ms=clock.boot_ms() + seconds * 1000,
+            boot_id=boot_id(),
+        )
+
+    def _pending(self, transaction_id: str, token: str) -> Transaction:
+        found = self.settle()
+        if found is None or found.id != transaction_id:
+            raise RefusedError(f"transaction {transaction_id} is not known here")
+        if not secrets.compare_digest(found.token, token):
+            raise RefusedError(f"transaction {transaction_id}: wrong token")
+        if found.state is State.REVERTED:
+            raise _taken_back(found)
+        return found
+
+    def _execute(self, ops: list[plan.Op]) -> None:
+        carry_out: Mapping[type, Callable[[Any], None]] = {
+            plan.SaveBundle: lambda op: self.store.save_bundle(op.bundle, op.digest),
+            plan.ClearSlot: lambda op: self.kernel.clear_slot(op.slot),
+            plan.FillSlot: lambda op: self.kernel.fill_slot(op.tables),
+            plan.VerifySlot: lambda op: self._verify(op.tables),
+            plan.SaveTransaction: lambda op: self.store.save_transaction(op.transaction),
+            plan.Flip: self._flip,
+            plan.Record: lambda op: self._record(op.generation, op.digest),
+        }
+        for op in ops:
+            carry_out[type(op)](op)
+
+    def _verify(self, built: tables.Tables) -> None:
+        held = self.kernel.read_slot(built.slot)
+        wrong = [name for name, entries in built.entries.items() if held[name] != dict(entries)]
+        if wrong:
+            self.kernel.clear_slot(built.slot)
+            raise KernelError(
+                f"slot {built.slot} does not hold what was written to {', '.join(wrong)}",
+                hint="nothing was made live; the generation before goes on",
+            )
+
+    def _flip(self, op: plan.Flip) -> None:
+        result = self._transition(op.expected, op.desired)
+        if result is not TransitionResult.SWAPPED:
+            raise KernelError(
+                f"the control word is not what it was a moment ago ({result.name.lower()})",
+                hint="nothing was made live; run the command again",
+            )
+
+    def _transition(self, expected: Word, desired: Word) -> TransitionResult:
+        return self.kernel.transition(expected.encode(), desired.encode())
+
+    def _record(self, generation: int, digest: str) -> None:
+        books = self.store.books()
+        if books.confirmed and books.confirmed.generation == generation:
+            return
+        self.store.save_books(
+            replace(books, confirmed=Applied(digest, generation), previous=books.confirmed)
+        )
+
+
+def effective_mode(ceiling: Mode, policy: Mode) -> Mode:
+    """The weaker of what the host permits and what policy wants."""
+    return Mode.PROTECT if ceiling is policy is Mode.PROTECT else Mode.MONITOR
+
+
+def _outcome(transaction: Transaction, *, changed: bool) -> Outcome:
+    return Outcome(changed=changed, generation=transaction.generation, digest=transaction.digest)
+
+
+def _taken_back(transaction: Transaction) -> TakenBackError:
+    return TakenBackError(
+        f"generation {transaction.generation} was not confirmed in time: "
+        f"the kernel has restored generation {transaction.previous_generation}"
+    )

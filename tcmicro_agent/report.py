@@ -1,0 +1,235 @@
+"""What this host looks like now, as documents for machines. Reads only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tcmicro_agent import abi, tables
+from tcmicro_agent.config import Config
+from tcmicro_agent.datapath import clock, hooks
+from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.transaction import State, Transaction
+from tcmicro_agent.version import VERSION
+
+PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp"}
+
+
+def document(kind: str, **content: Any) -> dict[str, Any]:
+    return {"apiVersion": "tcmicro/v1", "kind": kind, **content}
+
+
+def status(agent: Agent, config: Config) -> dict[str, Any]:
+    """The Status document; with no datapath loaded its policy part says so instead of failing."""
+    loaded = agent.kernel.loaded
+    interfaces = _interfaces(agent, config) if loaded else []
+    return document(
+        "Status",
+        release=VERSION,
+        abi=abi.ABI,
+        agent=_process(agent.store.agent()),
+        datapath={
+            "loaded": loaded,
+            "hook": _hook(agent, config) if loaded else None,
+            "mode": config.mode.value,
+            "interfaces": interfaces,
+        },
+        policy=_policy(agent) if loaded else {"state": "none", "generation": 0, "digest": ""},
+        transaction=_transaction(agent.transaction()),
+        counters=_totals(agent) if loaded else {},
+        sessions=_session_total(agent) if loaded else 0,
+        drift=_drift(loaded, interfaces),
+    )
+
+
+def stats(agent: Agent) -> dict[str, Any]:
+    """Packets and bytes by direction and reason; `audit` counts what monitor mode let pass."""
+    counted = agent.kernel.counters()
+    rows = [
+        {
+            "direction": direction.name.lower(),
+            "reason": reason.name.lower(),
+            "verdict": "deny" if reason in abi.DENY_REASONS and not audit else "allow",
+            "audit": audit,
+            "packets": packets,
+            "bytes": size,
+        }
+        for audit in (False, True)
+        for direction in abi.Direction
+        for reason in abi.Reason
+        for packets, size in [counted[abi.counter_index(direction, reason, audit=audit)]]
+        if packets
+    ]
+    return document("Stats", counters=rows)
+
+
+def sessions(agent: Agent, *, limit: int) -> dict[str, Any]:
+    """Tracked flows, at most `limit`; `age_s` since the last packet."""
+    now, hz = agent.kernel.jiffies(), agent.kernel.hz()
+    uids = {number: uid for uid, number in agent.store.books().numbers.items()}
+    rows: list[dict[str, Any]] = []
+    total = 0
+    for session in agent.kernel.sessions():
+        total += 1
+        if len(rows) < limit:
+            rows.append(_session(session, (now - session.last_seen) / hz, uids))
+    return document("Sessions", sessions=rows, total=total)
+
+
+def policy(agent: Agent) -> dict[str, Any]:
+    """The rules of the live bundle with their hits."""
+    observed = agent.observe()
+    bundle = agent.store.bundle(observed.live.digest) if observed.live.generation else None
+    numbers = agent.store.books().numbers
+    if bundle is None:
+        return document("PolicyList", generation=observed.live.generation, rules=[])
+    hits = agent.kernel.rule_hits(list(numbers.values()))
+    names = {info.number: info.name for info in bundle.identities}
+    rules = [
+        {
+            "rule": rule.uid,
+            "direction": rule.direction.value,
+            "action": rule.action.value,
+            "peers": ["any"] if rule.any_peer else [names.get(i, "world") for i in rule.identities],
+            "services": [_service(s.protocol.value, s.first, s.last) for s in rule.services],
+            "hits": hits.get(numbers.get(rule.uid, 0), (0, 0))[0],
+            "source": rule.source,
+        }
+        for rule in bundle.rules
+    ]
+    defaults = zip(("ingress", "egress"), (bundle.default_ingress, bundle.default_egress))
+    for direction, action in defaults:
+        uid = tables.DEFAULT_UID.format(direction)
+        rules.append(
+            {
+                "rule": uid,
+                "direction": direction,
+                "action": action.value,
+                "peers": ["any"],
+                "services": ["any"],
+                "hits": hits.get(numbers.get(uid, 0), (0, 0))[0],
+                "source": bundle.default_source[direction == "egress"],
+            }
+        )
+    return document(
+        "PolicyList",
+        generation=observed.live.generation,
+        digest=observed.live.digest,
+        mode=observed.live.mode.name.lower(),
+        rules=rules,
+    )
+
+
+def _service(protocol: str, first: int, last: int) -> str:
+    if (first, last) == (0, 65535):
+        return protocol
+    return f"{protocol}/{first}" if first == last else f"{protocol}/{first}-{last}"
+
+
+def _session(session: abi.Session, age: float, uids: dict[int, str]) -> dict[str, Any]:
+    return {
+        "protocol": PROTOCOLS.get(session.protocol, str(session.protocol)),
+        "local": str(session.local),
+        "local_port": session.local_port,
+        "remote": str(session.remote),
+        "remote_port": session.remote_port,
+        "opener": session.opener.name.lower(),
+        "state": session.state.name.lower(),
+        "rule": uids.get(session.rule, ""),
+        "generation": session.generation,
+        "adopted": session.adopted,
+        "age_s": round(max(age, 0.0), 1),
+        "packets": sum(session.packets),
+        "bytes": sum(session.octets),
+    }
+
+
+def _process(said: dict[str, Any]) -> dict[str, Any]:
+    pid = int(said.get("pid") or 0)
+    cmdline = Path(f"/proc/{pid}/cmdline")
+    running = bool(pid) and cmdline.exists() and b"tc-micro" in cmdline.read_bytes()
+    return {
+        "running": running,
+        "pid": pid if running else None,
+        "release": said.get("release") if running else None,
+        "started_at": said.get("started_at") if running else None,
+    }
+
+
+def _interfaces(agent: Agent, config: Config) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": interface.name,
+            **{
+                direction.name.lower(): on
+                for direction, on in agent.kernel.attached(config.hook.value, interface).items()
+            },
+        }
+        for interface in hooks.interfaces(config.interfaces)
+    ]
+
+
+def _hook(agent: Agent, config: Config) -> str | None:
+    found = hooks.interfaces(config.interfaces)
+    return agent.kernel.hook(config.hook.value, found[0]).name if found else None
+
+
+def _policy(agent: Agent) -> dict[str, Any]:
+    observed = agent.observe()
+    live, numbers = observed.live, agent.store.books()
+    state = "none" if not live.generation else "pending" if observed.pending else "committed"
+    bundle = agent.store.bundle(live.digest) if live.generation else None
+    previous = numbers.previous if state == "committed" else numbers.confirmed
+    return {
+        "generation": live.generation,
+        "digest": live.digest if live.generation else "",
+        "state": state,
+        "mode": live.mode.name.lower(),
+        "rules": len(bundle.rules) if bundle else 0,
+        "previous": vars(previous) if previous else None,
+    }
+
+
+def _transaction(found: Transaction | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    left = (found.deadline_ms - clock.boot_ms()) / 1000
+    return {
+        "id": found.id,
+        "state": found.state.value,
+        "generation": found.generation,
+        "digest": found.digest,
+        "previous_generation": found.previous_generation,
+        "deadline_in_s": round(left, 1) if found.state is State.PENDING else None,
+    }
+
+
+def _totals(agent: Agent) -> dict[str, dict[str, int]]:
+    """Packets per direction: allowed + denied = seen; `audited` of the allowed would be denied in protect."""
+    counted = agent.kernel.counters()
+    totals = {}
+    for direction in abi.Direction:
+        sums = {"allowed": 0, "denied": 0, "audited": 0}
+        for reason in abi.Reason:
+            packets = counted[abi.counter_index(direction, reason, audit=False)][0]
+            audited = counted[abi.counter_index(direction, reason, audit=True)][0]
+            sums["denied" if reason in abi.DENY_REASONS else "allowed"] += packets
+            sums["allowed"] += audited
+            sums["audited"] += audited
+        totals[direction.name.lower()] = sums
+    return totals
+
+
+def _session_total(agent: Agent) -> int:
+    return sum(used for used, _ in agent.kernel.session_counts().values())
+
+
+def _drift(loaded: bool, interfaces: list[dict[str, Any]]) -> list[str]:  # noqa: FBT001
+    if not loaded:
+        return ["the datapath is not loaded"]
+    return [
+        f"{entry['name']}: no program of ours on {direction}"
+        for entry in interfaces
+        for direction in ("ingress", "egress")
+        if not entry[direction]
+    ]

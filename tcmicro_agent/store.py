@@ -1,0 +1,200 @@
+"""Our files on a host: written whole or not at all, in our own directories, nowhere else."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tcmicro_agent import config
+from tcmicro_agent import transaction as transactions
+from tcmicro_agent.errors import BundleError, StoreError, TcmicroError
+from tcmicro_agent.jsonutil import Reader, loads, read
+from tcmicro_agent.policy import bundle as bundles
+from tcmicro_agent.policy.model import Bundle
+
+LOCK_PATIENCE_S = 5.0
+KEPT_BUNDLES = 8
+
+
+class LockedError(TcmicroError):
+    """Somebody else is changing this host right now."""
+
+    exit_code = 7
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A bundle that was in force for good."""
+
+    digest: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Books:
+    """state.json: what this host confirmed last and before, the last generation number and the rules' counters."""
+
+    generation: int = 0
+    confirmed: Applied | None = None
+    previous: Applied | None = None
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+
+class Store:
+    """The files below `root` (/ on a host, a temporary directory in tests)."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.etc = root / "etc/tcmicro"
+        self.var = root / "var/lib/tcmicro"
+        self.run = root / "run/tcmicro"
+
+    # --- what people configured ---
+
+    def config(self) -> config.Config:
+        path = self.etc / "agent.json"
+        return config.parse(read_document(path)) if path.exists() else config.Config()
+
+    # --- bundles ---
+
+    def save_bundle(self, bundle: Bundle, digest: str) -> None:
+        path = self._bundle(digest)
+        if not path.exists():
+            write(path, bundles.canonical(bundles.to_document(bundle)))
+        self._forget_old_bundles()
+
+    def bundle(self, digest: str) -> Bundle | None:
+        """A kept bundle, verified against its name; None when it is not kept."""
+        path = self._bundle(digest)
+        return bundles.parse(read_document(path)) if path.exists() else None
+
+    def _bundle(self, digest: str) -> Path:
+        return self.var / "bundles" / f"{digest}.json"
+
+    def _forget_old_bundles(self) -> None:
+        books = self.books()
+        needed = {a.digest for a in (books.confirmed, books.previous) if a}
+        kept = sorted((self.var / "bundles").glob("*.json"), key=lambda p: p.stat().st_mtime)
+        for path in kept[:-KEPT_BUNDLES]:
+            if path.stem not in needed:
+                path.unlink()
+
+    # --- books and transaction ---
+
+    def books(self) -> Books:
+        path = self.var / "state.json"
+        return read(read_document(path), _read_books, BundleError) if path.exists() else Books()
+
+    def save_books(self, books: Books) -> None:
+        write_document(
+            self.var / "state.json",
+            {
+                "generation": books.generation,
+                "numbers": dict(books.numbers),
+                **({"confirmed": vars(books.confirmed)} if books.confirmed else {}),
+                **({"previous": vars(books.previous)} if books.previous else {}),
+            },
+        )
+
+    def transaction(self) -> transactions.Transaction | None:
+        path = self.var / "txn.json"
+        return transactions.parse(read_document(path)) if path.exists() else None
+
+    def save_transaction(self, value: transactions.Transaction) -> None:
+        write_document(self.var / "txn.json", value.to_document())
+
+    # --- the running agent ---
+
+    def save_agent(self, document: Mapping[str, Any]) -> None:
+        write_document(self.run / "agent.json", document)
+
+    def agent(self) -> dict[str, Any]:
+        """What the running agent said of itself; empty when none does."""
+        path = self.run / "agent.json"
+        try:
+            found = read_document(path) if path.exists() else {}
+        except TcmicroError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Alone on this host among those who change something. Raises LockedError after five seconds."""
+        self.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        with (self.var / "lock").open("a") as handle:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise LockedError(
+                            f"{handle.name}: another change is under way",
+                            hint="try again when it is done",
+                        ) from None
+                    time.sleep(0.05)
+            yield
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def read_document(path: Path) -> object:
+    """The JSON value in a file."""
+    try:
+        text = path.read_bytes()
+    except OSError as exc:
+        raise StoreError(f"{path}: {exc.strerror}") from exc
+    return loads(text, BundleError, str(path))
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    write(path, json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replaces a file in one step: temporary file in the same directory, fsync, rename, fsync of the directory."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with temporary.open("wb") as handle:
+            os.fchmod(handle.fileno(), 0o600)
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"{path}: {exc.strerror}; nothing was changed") from exc
+
+
+def _read_books(doc: Reader) -> Books:
+    numbers = doc.get_object("numbers")
+    return Books(
+        generation=doc.get_int("generation", 0, 2**32 - 1, "generation"),
+        confirmed=_read_applied(doc, "confirmed"),
+        previous=_read_applied(doc, "previous"),
+        numbers={uid: numbers.get_int(uid, 1, 65535, "counter") for uid in numbers.names()},
+    )
+
+
+def _read_applied(doc: Reader, key: str) -> Applied | None:
+    if not doc.has(key):
+        return None
+    applied = doc.get_object(key)
+    return Applied(
+        applied.get_str("digest"), applied.get_int("generation", 1, 2**32 - 1, "generation")
+    )

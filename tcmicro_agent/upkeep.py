@@ -1,0 +1,74 @@
+"""Keeping a host as configured: load and attach, then repair whatever differs. Each step stands alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tcmicro_agent import tables
+from tcmicro_agent.config import Config
+from tcmicro_agent.datapath import hooks
+from tcmicro_agent.reconcile import Agent, effective_mode
+from tcmicro_agent.transaction import State
+
+
+def load(agent: Agent, release: Path, config: Config) -> None:
+    """Loads the release's programs and swaps them in on every interface; maps and flows stay as they are."""
+    with agent.store.lock():
+        agent.kernel.load(release / "tcmicro.bpf.o", config.session_capacity)
+        write_failsafe(agent, config)
+        for interface in hooks.interfaces(config.interfaces):
+            agent.kernel.attach(config.hook.value, interface)
+
+
+def converge(agent: Agent, config: Config) -> list[str]:
+    """Repairs what differs from configuration and books; returns what it did, empty when all was right."""
+    return [
+        *write_failsafe(agent, config),
+        *_attach(agent, config),
+        *_settle(agent),
+        *_restore(agent, config),
+    ]
+
+
+def write_failsafe(agent: Agent, config: Config) -> list[str]:
+    wanted, actual = config.failsafe_keys(), agent.kernel.failsafe()
+    if wanted == actual:
+        return []
+    agent.kernel.write_failsafe(wanted - actual, actual - wanted)
+    return [f"failsafe: {len(wanted - actual)} added, {len(actual - wanted)} removed"]
+
+
+def _attach(agent: Agent, config: Config) -> list[str]:
+    done = []
+    for interface in hooks.interfaces(config.interfaces):
+        if not all(agent.kernel.attached(config.hook.value, interface).values()):
+            agent.kernel.attach(config.hook.value, interface)
+            done.append(f"attached to {interface.name}")
+    return done
+
+
+def _settle(agent: Agent) -> list[str]:
+    """The lock is taken only when there is something to write: a frozen agent must not hold it."""
+    before = agent.store.transaction()
+    if before is None or before.state is not State.PENDING or agent.transaction() == before:
+        return []
+    with agent.store.lock():
+        after = agent.settle()
+    return (
+        [f"transaction {after.id}, generation {after.generation}: {after.state.value}"]
+        if after
+        else []
+    )
+
+
+def _restore(agent: Agent, config: Config) -> list[str]:
+    """After a reboot, or a change of the host's ceiling: the confirmed bundle, in the mode it may have."""
+    observed, confirmed = agent.observe(), agent.store.books().confirmed
+    bundle = agent.store.bundle(confirmed.digest) if confirmed else None
+    if bundle is None or observed.word.pending:
+        return []
+    mode = tables.MODES[effective_mode(config.mode, bundle.mode)]
+    if observed.live.generation and observed.live.mode == mode:
+        return []
+    outcome = agent.apply(bundle)
+    return [f"bundle {outcome.digest[:12]} is live again, as generation {outcome.generation}"]
