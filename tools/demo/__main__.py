@@ -1,0 +1,66 @@
+"""`make demo`: run the nine steps, show them as they go, end with a table and a report."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from tools.demo import report
+from tools.demo.journey import Journey
+from tools.demo.lab import Lab
+from tools.demo.playbook import Playbooks
+from tools.demo.progress import Progress
+from tools.demo.scene import Scene
+from tools.demo.steps import STEPS
+from tools.demo.traffic import Traffic
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+
+
+def scene_at(root: Path, progress: Progress) -> Scene:
+    lab = Lab(root)
+    plays = Playbooks(root, root / "build" / "demo", progress.live)
+    return Scene(root, lab, plays, Traffic(lab), progress.say)
+
+
+def leave(scene: Scene, console: Console, *, keep: bool) -> None:
+    """Nothing of the demo goes on running, whatever happened."""
+    scene.plays.close()
+    if keep:
+        console.print("The lab stays up; 'make lab-down' takes it down.")
+    elif scene.lab.inventory.exists():
+        console.print("Taking the lab down.")
+        scene.plays.lab("absent")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the lab up at the end")
+    parser.add_argument(
+        "--until", type=int, default=len(STEPS), metavar="STEP", help="stop after it"
+    )
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = Console()
+    progress = Progress(console)
+    scene = scene_at(ROOT, progress)
+    journey = Journey(scene, progress, STEPS)
+    try:
+        journey.reach(len(STEPS) - options.keep)
+    except KeyboardInterrupt:
+        console.print("Interrupted.")
+    finally:
+        leave(scene, console, keep=options.keep)
+    results = journey.all_results()
+    progress.table(results)
+    console.print(f"Report: {report.write(results, BUILD).relative_to(ROOT)}", highlight=False)
+    return 0 if all(result.verdict == "ok" for result in journey.results) and journey.results else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
