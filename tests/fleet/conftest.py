@@ -1,0 +1,58 @@
+"""The fleet of these tests: the demo's own steps on the lab, taken as far as a test needs them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import testinfra
+from rich.console import Console
+
+from tools.demo.journey import Journey
+from tools.demo.lab import Lab
+from tools.demo.playbook import Playbooks
+from tools.demo.progress import Progress
+from tools.demo.scene import Scene
+from tools.demo.steps import STEPS
+from tools.demo.traffic import Traffic
+
+
+@pytest.fixture(scope="session")
+def journey(root):
+    """Where the fleet is in the main job. Whatever happens, the lab is down afterwards."""
+    progress = Progress(Console(file=sys.__stdout__, force_terminal=False))
+    plays = Playbooks(root, root / "build" / "fleet", progress.live)
+    lab = Lab(root)
+    yield Journey(Scene(root, lab, plays, Traffic(lab), progress.say), progress, STEPS)
+    plays.close()
+    plays.lab("absent")
+
+
+@pytest.fixture(scope="session")
+def scene(journey):
+    return journey.scene
+
+
+@pytest.fixture
+def reach(journey):
+    """Take the steps up to one; its evidence, or the test fails with what went wrong."""
+
+    def take(number):
+        results = journey.reach(number)
+        faults = [
+            f"step {result.step.number}: {result.fault}" for result in results if result.fault
+        ]
+        assert not faults, faults[0]
+        return results[number - 1].evidence
+
+    return take
+
+
+@pytest.fixture
+def host_of(root):
+    """testinfra's view of a lab host."""
+
+    def get(name):
+        return testinfra.get_host(f"ssh://{name}", ssh_config=str(root / ".lab" / "ssh_config"))
+
+    return get

@@ -1,0 +1,44 @@
+"""`make help` is the one list of commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMISED = [
+    "demo",
+    "test",
+    "check",
+    "artifact",
+    "lab-up",
+    "lab-down",
+    "lab-status",
+    "bench",
+    "clean",
+]
+
+
+@pytest.fixture(scope="module")
+def listed() -> dict[str, str]:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return dict(re.findall(r"^  make (\S+) +(\S.*)$", done.stdout, re.MULTILINE))
+
+
+def test_help_lists_every_target_with_one_line(listed):
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(phony[1].split())
+
+
+@pytest.mark.parametrize("command", PROMISED)
+def test_promised_command_is_there(listed, command):
+    assert listed[command]
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_documents_name_no_command_that_is_not_there(listed, document):
+    named = re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)\b(?=[` ])", (ROOT / document).read_text())
+    assert [command for command in named if command not in listed] == []
