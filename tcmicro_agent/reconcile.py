@@ -9,11 +9,11 @@ from typing import Any
 
 from tcmicro_agent import plan, tables
 from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
-from tcmicro_agent.datapath import clock
+from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import NEVER, Kernel
 from tcmicro_agent.errors import KernelError, RefusedError, TcmicroError
 from tcmicro_agent.policy.model import Bundle, Mode
-from tcmicro_agent.store import Applied, Books, Store, boot_id
+from tcmicro_agent.store import Applied, Books, Store
 from tcmicro_agent.transaction import State, Transaction, classify, settle
 
 
@@ -37,22 +37,23 @@ class Outcome:
 class Agent:
     """This host: its kernel side and its files."""
 
-    def __init__(self, kernel: Kernel, store: Store) -> None:
+    def __init__(self, kernel: Kernel, store: Store, clock: Clock | None = None) -> None:
         self.kernel = kernel
         self.store = store
+        self.clock = clock or Clock()
 
     # --- observing ---
 
     def observe(self) -> plan.Observed:
         word, headers = self.kernel.control().word, self.kernel.headers()
-        return plan.Observed(word, tuple(headers), clock.boot_ms())
+        return plan.Observed(word, tuple(headers), self.clock.boot_ms())
 
     def transaction(self) -> Transaction | None:
         """The last transaction as the kernel sees it now; writes nothing."""
         found = self.store.transaction()
         if found is None or found.state is not State.PENDING:
             return found
-        if not self.kernel.loaded or found.boot_id != boot_id():
+        if not self.kernel.loaded or found.boot_id != self.clock.boot_id():
             return found.ended(State.REVERTED)
         seen = self.observe()
         expired = seen.word.expired(seen.now_ms)
@@ -154,8 +155,8 @@ class Agent:
             generation=header.generation,
             digest=header.digest,
             previous_generation=observed.live.generation,
-            deadline_ms=clock.boot_ms() + seconds * 1000,
-            boot_id=boot_id(),
+            deadline_ms=self.clock.boot_ms() + seconds * 1000,
+            boot_id=self.clock.boot_id(),
         )
 
     def _pending(self, transaction_id: str, token: str) -> Transaction:

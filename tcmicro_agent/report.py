@@ -7,7 +7,7 @@ from typing import Any
 
 from tcmicro_agent import abi, tables
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import clock, hooks
+from tcmicro_agent.datapath import hooks
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.transaction import State, Transaction
 from tcmicro_agent.version import VERSION
@@ -35,7 +35,7 @@ def status(agent: Agent, config: Config) -> dict[str, Any]:
             "interfaces": interfaces,
         },
         policy=_policy(agent) if loaded else {"state": "none", "generation": 0, "digest": ""},
-        transaction=_transaction(agent.transaction()),
+        transaction=_transaction(agent.transaction(), agent.clock.boot_ms()),
         counters=_totals(agent) if loaded else {},
         sessions=_session_total(agent) if loaded else 0,
         drift=_drift(loaded, interfaces),
@@ -190,10 +190,10 @@ def _policy(agent: Agent) -> dict[str, Any]:
     }
 
 
-def _transaction(found: Transaction | None) -> dict[str, Any] | None:
+def _transaction(found: Transaction | None, now_ms: int) -> dict[str, Any] | None:
     if found is None:
         return None
-    left = (found.deadline_ms - clock.boot_ms()) / 1000
+    left = (found.deadline_ms - now_ms) / 1000
     return {
         "id": found.id,
         "state": found.state.value,

@@ -143,10 +143,6 @@ class Store:
             yield
 
 
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
 def read_document(path: Path) -> object:
     """The JSON value in a file."""
     try:

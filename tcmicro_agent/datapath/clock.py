@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 KNOWN_HZ = (100, 250, 300, 1000)
 
 
-def boot_ms() -> int:
-    """Milliseconds since boot, suspend included: bpf_ktime_get_boot_ns of user space."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+class Clock:
+    """Time since a boot, and which boot: wall clocks jump, this one does not."""
+
+    def boot_ms(self) -> int:
+        """Milliseconds since boot, suspend included: bpf_ktime_get_boot_ns of user space."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+    def boot_id(self) -> str:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def measure_hz(sample: Callable[[], tuple[int, int]]) -> int:

@@ -7,6 +7,7 @@ direction (our priority, handle and name); nobody else's filter and no clsact qd
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ CLSACT_PARENTS = {Direction.INGRESS: 0xFFFFFFF2, Direction.EGRESS: 0xFFFFFFF3}
 PRIORITY = 49000
 HANDLE = 1
 ETH_P_ALL = 3
+TCA_BPF_ID = 11
 ARPHRD_ETHER = "1"
 
 
@@ -143,7 +145,7 @@ class Clsact:
             ):
                 options = message.get_attr("TCA_OPTIONS")
                 if options and options.get_attr("TCA_BPF_NAME") == _filter_name(direction):
-                    return int(options.get_attr("TCA_BPF_ID") or 0)
+                    return _program_id(options)
         return None
 
     def detach(self, interface: Interface, direction: Direction) -> None:
@@ -173,6 +175,15 @@ def choose(kind: str, pins: Path, probe: libbpf.Program, interface: Interface) -
     except KernelError:
         return Clsact()
     return tcx
+
+
+def _program_id(options: Any) -> int:
+    """TCA_BPF_ID out of the raw attribute: pyroute2 0.9 has no name for it."""
+    for _, attribute in options["attrs"]:
+        if isinstance(attribute, dict) and attribute.get("header", {}).get("type") == TCA_BPF_ID:
+            start = attribute.offset + 4
+            return int.from_bytes(attribute.data[start : start + 4], sys.byteorder)
+    return 0
 
 
 def _filter_name(direction: Direction) -> str:
