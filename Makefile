@@ -31,7 +31,7 @@ check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests 
 	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
 	ruff check --quiet .
 	mypy
-	ansible-lint --offline -q
+	ansible-lint --offline --nocolor -q
 	pytest --junit-xml=build/junit-unit.xml
 
 format: setup ## Format the Python code and sort its imports

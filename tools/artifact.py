@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 LAUNCHER = "bin/tc-micro"
 UNIT = "tcmicro-agent.service"
-VERSION_FORM = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?")
+VERSION_FORM = re.compile(r"\d+\.\d+\.\d+[0-9A-Za-z.+]*")
 
 
 def constant(path: Path, pattern: str) -> int:
@@ -80,7 +80,7 @@ def release_tree(source: Path, version: str) -> dict[str, bytes]:
 def build(source: Path, version: str, target: Path = BUILD) -> Path:
     """Write tcmicro-<version>-<arch>.tar.gz and its .sha256; the same inputs give the same bytes."""
     if not VERSION_FORM.fullmatch(version):
-        raise ToolError(f"version {version!r} is not like 1.2.3 or 1.2.3-rc1")
+        raise ToolError(f"version {version!r} is not like 1.2.3 or 1.2.3rc1")
     if not (source / "bpf/tcmicro.bpf.c").is_file():
         raise ToolError(f"{source} is no checkout of tcmicro")
     content = archive.pack(

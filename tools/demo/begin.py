@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tools.demo import releases
 from tools.demo.machine import loaded_programs
 from tools.demo.scene import Scene
@@ -27,15 +29,29 @@ def lab_up(scene: Scene) -> None:
 
 
 def prerequisites(scene: Scene) -> None:
-    outcome = scene.succeed("every host reports", scene.plays.run("preflight"))
+    """Every host's findings, then Ansible's own rehearsal; neither leaves anything behind."""
+    probe = (scene.root / "tcmicro_agent/preflight.py").read_text()
+    unfit = []
+    for host in scene.lab.hosts():
+        report = json.loads(scene.lab.ssh(host, "python3 - --json", send=probe).out or "{}")
+        findings = report.get("findings", [])
+        open_ones = [
+            f"{item['level']} {item['check']}" for item in findings if item["level"] != "ok"
+        ]
+        scene.say(f"{host}: {len(findings)} findings, {', '.join(open_ones) or 'all ok'}")
+        unfit += [] if report.get("ok") else [host]
+    scene.expect("hosts that cannot run the agent", " ".join(unfit) or "none", holds=not unfit)
+    outcome = scene.succeed("deploy.yml --check", scene.plays.run("deploy", "--check"))
     reported = sorted(outcome.recap)
-    scene.expect("hosts reported", " ".join(reported), holds=reported == scene.lab.hosts())
+    scene.expect("hosts rehearsed", len(reported), holds=reported == scene.lab.hosts())
+    left = [host for host in reported if scene.lab.ssh(host, "test -e /opt/tcmicro").ok]
+    scene.expect("hosts changed by that", len(left), holds=not left)
 
 
 def deploy(scene: Scene) -> None:
-    scene.succeed("deploy.yml", scene.plays.run("deploy", "-e", f"release={releases.FIRST}"))
+    scene.succeed("deploy.yml", scene.plays.run("deploy"))
     expect_release(scene, releases.FIRST)
-    again = scene.plays.run("deploy", "-e", f"release={releases.FIRST}")
+    again = scene.plays.run("deploy")
     scene.succeed("deploy.yml once more", again)
     scene.expect("the second run changes nothing", holds=again.total("changed") == 0)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tools.demo.begin import DATABASE
 from tools.demo.playbook import Run
+from tools.demo.releases import NEXT
 from tools.demo.scene import Scene, StepError
 
 DEADLINE = 20
@@ -35,17 +36,16 @@ def victim_of(scene: Scene) -> str:
 @contextmanager
 def without_failsafe(scene: Scene, host: str) -> Iterator[None]:
     """Only for the block: a host whose management rules are emptied, on purpose."""
-    empty = '{"tcmicro_agent_failsafe": []}'
-    scene.succeed(
-        f"failsafe of {host} emptied", scene.plays.run("deploy", "--limit", host, "-e", empty)
-    )
+    words = ("deploy", "--limit", host, "-e", f"tcmicro_agent_release={NEXT}")
+    emptied = scene.plays.run(*words, "-e", '{"tcmicro_agent_failsafe": []}')
+    scene.succeed(f"failsafe of {host} emptied", emptied)
     yield
-    scene.succeed(f"failsafe of {host} restored", scene.plays.run("deploy", "--limit", host))
+    scene.succeed(f"failsafe of {host} restored", scene.plays.run(*words))
 
 
 def push(scene: Scene, host: str) -> Run:
     policies = f"tcmicro_policies={scene.root / POLICIES}"
-    confirm = f"tcmicro_confirm_within={DEADLINE}"
+    confirm = f"tcmicro_policy_confirm_within={DEADLINE}"
     return scene.plays.start("policy", "--limit", host, "-e", policies, "-e", confirm)
 
 
@@ -103,7 +103,7 @@ def cut_and_back(scene: Scene, host: str, meanwhile: Callable[[Run], None]) -> R
 
 def expect_said(scene: Scene, host: str, run: Run) -> None:
     outcome = run.wait()
-    said = [line.strip() for line in outcome.output.splitlines() if "taken back" in line]
+    said = [line.strip() for line in outcome.output.splitlines() if "kernel restored" in line]
     scene.expect("policy.yml ends with", f"exit code {outcome.code}", holds=outcome.code != 0)
     scene.expect("and says so", (said or [outcome.failure()])[0][:200], holds=bool(said))
 

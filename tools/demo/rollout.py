@@ -9,7 +9,7 @@ from tools.demo.releases import BAD, NEXT
 from tools.demo.scene import Scene
 
 BAKE = 8
-WAVE = re.compile(r"[Ww]ave (\d+)")
+WAVE = re.compile(r"wave (\d+): ([\w., -]+)")
 
 
 def good_canary(scene: Scene) -> None:
@@ -17,12 +17,20 @@ def good_canary(scene: Scene) -> None:
     with scene.traffic.stream(web, scene.lab.address(db), DATABASE) as stream:
         outcome = scene.plays.run("canary", "-e", f"release={NEXT}", "-e", f"bake={BAKE}")
     scene.succeed("canary.yml", outcome)
-    waves = sorted({int(number) for number in WAVE.findall(outcome.output)})
-    scene.expect("waves", len(waves), holds=len(waves) > 1)
+    waves = [
+        " ".join(hosts) for number in range(1, 9) if (hosts := wave_of(outcome.output, number))
+    ]
+    scene.expect("waves", "; ".join(waves), holds=len(waves) > 1)
     expect_release(scene, NEXT)
     scene.expect(
         f"{web} → {db}:{DATABASE} held open all the while", stream.flow, holds=stream.flow.intact
     )
+
+
+def wave_of(output: str, number: int) -> list[str]:
+    """Hosts of a wave, as the plan at the start of canary.yml names them."""
+    named = {int(wave): hosts for wave, hosts in WAVE.findall(output)}
+    return sorted(name.strip() for name in named.get(number, "").split(",") if name.strip())
 
 
 def invocations(scene: Scene) -> dict[str, str]:
@@ -39,11 +47,13 @@ def bad_canary(scene: Scene) -> None:
         f"exit code {outcome.code}",
         holds=outcome.code != 0,
     )
+    why = re.search(r"canary of .*? by the gate: [^;]*", outcome.output)
+    scene.expect("and says why", why[0][:200] if why else outcome.failure(), holds=why is not None)
     after = invocations(scene)
     touched = sorted(host for host in before if before[host] != after[host])
-    untouched = len(before) - len(touched)
+    first_wave = wave_of(outcome.output, 1)
+    scene.expect("hosts touched", " ".join(touched), holds=touched == first_wave != [])
     scene.expect(
-        "hosts of the first wave, touched", " ".join(touched), holds=0 < len(touched) < len(before)
+        "hosts never touched", len(before) - len(touched), holds=len(touched) < len(before)
     )
-    scene.expect("hosts never touched", untouched, holds=untouched > 0)
     expect_release(scene, NEXT)
