@@ -1,0 +1,44 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all plugins of this collection say about themselves."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Attributes of a module that changes hosts, and of one that only looks (INFO)."""
+
+    DOCUMENTATION = r"""
+options: {}
+requirements:
+  - Linux with systemd on the host
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    support: full
+  idempotent:
+    description: The second invocation with the same options indicates no change.
+    support: full
+"""
+
+    INFO = r"""
+options: {}
+requirements:
+  - Linux with systemd on the host
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+    details: This action does not modify state.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    support: none
+    details: This action does not modify state.
+  idempotent:
+    description: The second invocation with the same options indicates no change.
+    support: full
+    details: This action does not modify state.
+"""

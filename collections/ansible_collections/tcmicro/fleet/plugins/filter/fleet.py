@@ -1,0 +1,51 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filters of this collection; each is a pure function of plugin_utils, documented in its .yml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import rollout, tables, waves
+
+ERRORS = (waves.WaveError, rollout.RolloutError, tables.FailsafeError, ValueError)
+
+
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let our own errors reach people as messages instead of tracebacks."""
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except ERRORS as exc:
+            raise AnsibleFilterError(str(exc)) from exc
+
+    return call
+
+
+def sizes(hosts: list[str] | int, stages: Any = waves.DEFAULT) -> list[int]:
+    return waves.plan(hosts if isinstance(hosts, int) else len(hosts), stages)
+
+
+def rollout_summary(groups: rollout.Groups, hostvars: Mapping[str, Any], release: str) -> str:
+    return rollout.summary(rollout.course(groups, hostvars, release))
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "waves": plain(sizes),
+            "per_host": plain(tables.per_host),
+            "findings": plain(tables.findings),
+            "failsafe": plain(tables.failsafe),
+            "status_rows": plain(tables.status_rows),
+            "status_table": plain(tables.status_table),
+            "rollout_waves": plain(rollout.sizes),
+            "rollout_waves_back": plain(rollout.sizes_back),
+            "rollout_complete": plain(rollout.complete),
+            "rollout_summary": plain(rollout_summary),
+        }

@@ -1,0 +1,91 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: agent_info
+short_description: Tell what the tcmicro agent of a host is and does
+version_added: 0.1.0
+author: The tcmicro developers (@tcmicro)
+description:
+  - Reads releases, service and the status that the agent itself reports. Changes nothing and does not fail on a host
+    without an agent, or with a broken one; RV(problem) then says what is wrong.
+options: {}
+extends_documentation_fragment: [tcmicro.fleet.attributes.info]
+seealso:
+  - module: tcmicro.fleet.agent_release
+"""
+
+EXAMPLES = r"""
+- name: Look at the agent
+  tcmicro.fleet.agent_info:
+  register: agent
+"""
+
+RETURN = r"""
+installed:
+  description: Whether the agent's command is there.
+  returned: always
+  type: bool
+releases:
+  description: The current release, the one before, and all that are on disk.
+  returned: always
+  type: dict
+  sample: {current: 0.1.1, previous: 0.1.0, installed: [0.1.0, 0.1.1]}
+service:
+  description: State of C(tcmicro-agent.service); C(restarts) counts those that systemd did by itself.
+  returned: always
+  type: dict
+  sample: {installed: true, active: true, failed: false, enabled: true, state: active (running), result: success, restarts: 0, pid: 321,
+    active_since_us: 12345678}
+status:
+  description: The C(Status) document of the agent, V(null) when there is none.
+  returned: always
+  type: dict
+problem:
+  description: Why there is no status, empty when there is one.
+  returned: always
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
+    Agent,
+    Document,
+    Run,
+    Service,
+)
+from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout
+
+
+def status(agent: Agent) -> tuple[Document | None, str]:
+    """What the agent says of itself, and why it does not."""
+    if not agent.installed():
+        return None, "the agent is not installed"
+    reply = agent.call("status")
+    return (reply.document, "") if reply.ok else (None, reply.complaint())
+
+
+def look(run: Run, layout: Layout) -> Document:
+    found, problem = status(Agent(run))
+    return {
+        "installed": Agent(run).installed(),
+        "releases": {
+            "current": layout.linked(layout.current),
+            "previous": layout.linked(layout.previous),
+            "installed": layout.installed(),
+        },
+        "service": Service(run).show(),
+        "status": found,
+        "problem": problem,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module.exit_json(**look(module.run_command, Layout()))
+
+
+if __name__ == "__main__":
+    main()

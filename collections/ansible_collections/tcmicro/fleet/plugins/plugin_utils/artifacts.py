@@ -1,0 +1,70 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Artifacts of releases on the controller: which there are, and that each is what its digest file says."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = re.compile(r"tcmicro-(?P<version>.+)-(?P<arch>[^-]+)\.tar\.gz")
+VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?")
+ANY_ARCH = "any"
+
+
+class ArtifactError(Exception):
+    """A release cannot be sent; the message names what there is instead."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact."""
+
+    path: Path
+    digest: str
+
+
+def find(version: str, directory: Path) -> dict[str, Artifact]:
+    """Artifacts of a release by machine type, each verified."""
+    check_version(version)
+    named = [
+        (path, NAME.fullmatch(path.name)) for path in sorted(directory.glob("tcmicro-*.tar.gz"))
+    ]
+    parsed = [(path, match["version"], match["arch"]) for path, match in named if match]
+    found = {arch: load(path) for path, release, arch in parsed if release == version}
+    if not found:
+        there = ", ".join(sorted({release for _, release, _ in parsed})) or "none"
+        raise ArtifactError(
+            f"release {version} is not there: {directory}/tcmicro-{version}-<arch>.tar.gz is missing; "
+            f"there are: {there}. Build it: make artifact VERSION={version}"
+        )
+    return found
+
+
+def load(path: Path) -> Artifact:
+    """One artifact, if it matches `<path>.sha256` (as sha256sum writes it)."""
+    beside = path.with_name(path.name + ".sha256")
+    if not path.is_file():
+        raise ArtifactError(f"{path}: there is no such artifact")
+    if not beside.is_file():
+        raise ArtifactError(
+            f"{path}: its digest file {beside.name} is missing; nothing is sent unverified"
+        )
+    wanted = beside.read_text().split(maxsplit=1)[:1]
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if wanted != [found]:
+        raise ArtifactError(
+            f"{path}: sha256 is {found}, {beside.name} says {''.join(wanted) or 'nothing'}; nothing was sent. "
+            "Build the release again, and ask who changed the file"
+        )
+    return Artifact(path, found)
+
+
+def check_version(version: object) -> None:
+    if not (isinstance(version, str) and VERSION.fullmatch(version)):
+        raise ArtifactError(
+            f"release: {version!r} is not a version; allowed are text like '0.1.1' "
+            "as in -e release=0.1.1"
+        )
