@@ -12,9 +12,8 @@
 struct verdict {
 	__u32 identity;
 	__u32 rule;
-	__u8 verdict; /* enum tcm_verdict */
-	__u8 reason;  /* enum tcm_reason */
-	__u16 pad;
+	enum tcm_verdict verdict;
+	enum tcm_reason reason;
 };
 
 static __always_inline const struct tcm_peer *find_peer4(const struct tcm_slot *slot, __u32 number, __be32 address)
@@ -70,7 +69,7 @@ static __always_inline const struct tcm_rule *find_rule(struct tcm_rule_key *key
 }
 
 /* Judges the flow as opened in direction `opener` by the rules of slot `number`. */
-static __noinline int judge(const struct flow *f, __u32 number, __u32 opener, struct verdict *out)
+static __noinline int judge(const struct flow *f, __u32 number, enum tcm_direction opener, struct verdict *out)
 {
 	const struct tcm_slot *slot = bpf_map_lookup_elem(&tcm_slots, &number);
 	struct tcm_rule_key key = { .slot = number, .direction = opener };

@@ -46,14 +46,14 @@ static __always_inline void remember(const struct flow *f, const struct tcm_sess
 }
 
 /* Out of the half-open table. A copy, because the entry may be evicted while we move it. */
-static __noinline int promote(const struct flow *f, const struct tcm_session *half)
+static __noinline int promote(const struct flow *f, const struct tcm_session *half, enum tcm_session_state state)
 {
 	struct tcm_session s;
 
 	if (!f || !half)
 		return 0;
 	s = *half;
-	s.state = TCM_ESTABLISHED;
+	s.state = state;
 	if (f->version == 4) {
 		bpf_map_update_elem(&tcm_sessions4, &f->v4, &s, BPF_ANY);
 		bpf_map_delete_elem(&tcm_half4, &f->v4);
@@ -99,7 +99,7 @@ static __always_inline void follow_tcp(const struct flow *f, struct tcm_session 
 		s->fins |= 1 << direction;
 		s->state = s->fins == 3 ? TCM_CLOSED : TCM_CLOSING;
 	} else if (s->state == TCM_ANSWERED && direction == s->opener) {
-		promote(f, s);
+		promote(f, s, TCM_ESTABLISHED);
 	}
 }
 
@@ -118,7 +118,7 @@ static __always_inline void follow(const struct flow *f, struct tcm_session *s, 
 		if (f->tcp_flags & (TCM_SYN | TCM_FIN | TCM_RST) || s->state == TCM_ANSWERED)
 			follow_tcp(f, s, direction);
 	} else if (s->state == TCM_OPENING && direction != s->opener) {
-		promote(f, s);
+		promote(f, s, TCM_ESTABLISHED);
 	}
 }
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from builders import bundle, rule
-from conftest import Datapath
+from harness import Datapath
 from world import PEER, PEER6, STRANGER, US, US6, World, connection, ping, talks, tcp, udp
 
 from tcmicro_agent import abi

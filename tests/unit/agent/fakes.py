@@ -1,0 +1,87 @@
+"""A kernel and a clock that exist only in memory, for everything that has to survive being cut."""
+
+from __future__ import annotations
+
+from tcmicro_agent import abi
+from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
+from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
+
+EMPTY = SlotHeader.decode(bytes(abi.SLOT.size))
+
+
+class CutError(Exception):
+    """The process ends here."""
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now_ms = 1_000_000
+        self.boot = "boot-1"
+
+    def boot_ms(self) -> int:
+        return self.now_ms
+
+    def boot_id(self) -> str:
+        return self.boot
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+
+class FakeKernel:
+    """Slots, maps and the control word with the semantics of bpf/tcmicro.bpf.c; may be cut before any write."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.writes_left: int | None = None
+        self.boot()
+
+    def boot(self) -> None:
+        self.loaded = True
+        self.word = Word(0, 0, 0)
+        self.slots = [EMPTY] * abi.SLOTS
+        self.maps: dict[str, dict[bytes, bytes]] = {name: {} for name in POLICY_MAPS}
+
+    def _write(self) -> None:
+        if self.writes_left == 0:
+            raise CutError
+        if self.writes_left is not None:
+            self.writes_left -= 1
+
+    def control(self) -> abi.Control:
+        return abi.Control(self.word, 0, self._clock.now_ms)
+
+    def headers(self) -> list[SlotHeader]:
+        return list(self.slots)
+
+    def live(self) -> SlotHeader:
+        return self.slots[self.word.live(self._clock.now_ms)]
+
+    def transition(self, expected: int, desired: int) -> TransitionResult:
+        self._write()
+        if self.word.expired(self._clock.now_ms):
+            self.word = Word(self.word.fallback, self.word.fallback, 0)
+            return TransitionResult.EXPIRED
+        if self.word.encode() != expected:
+            return TransitionResult.CONFLICT
+        self.word = Word.decode(desired)
+        return TransitionResult.SWAPPED
+
+    def clear_slot(self, slot: int) -> None:
+        self._write()
+        self.slots[slot] = EMPTY
+        for name, content in self.maps.items():
+            self.maps[name] = {k: v for k, v in content.items() if entry_slot(name, k) != slot}
+
+    def fill_slot(self, tables: Tables) -> None:
+        for name, entries in tables.entries.items():
+            self._write()
+            self.maps[name].update(entries)
+        self._write()
+        self.slots[tables.slot] = tables.header
+
+    def read_slot(self, slot: int) -> dict[str, dict[bytes, bytes]]:
+        return {
+            name: {k: v for k, v in content.items() if entry_slot(name, k) == slot}
+            for name, content in self.maps.items()
+        }

@@ -1,0 +1,137 @@
+"""abi.py against the BTF of the built object: every size, offset and number of bpf/abi.h."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from struct import Struct
+
+import pytest
+
+from tcmicro_agent import abi
+
+OBJECT = Path(__file__).parents[3] / "build/tcmicro.bpf.o"
+
+STRUCTS = {
+    "tcm_control": abi.CONTROL,
+    "tcm_slot": abi.SLOT,
+    "tcm_host4_key": abi.HOST4_KEY,
+    "tcm_host6_key": abi.HOST6_KEY,
+    "tcm_cidr4_key": abi.CIDR4_KEY,
+    "tcm_cidr6_key": abi.CIDR6_KEY,
+    "tcm_peer": abi.PEER,
+    "tcm_rule_key": abi.RULE_KEY,
+    "tcm_rule": abi.RULE,
+    "tcm_failsafe_key": abi.FAILSAFE_KEY,
+    "tcm_session4_key": abi.SESSION4_KEY,
+    "tcm_session6_key": abi.SESSION6_KEY,
+    "tcm_session": abi.SESSION,
+    "tcm_settings": abi.SETTINGS,
+    "tcm_count": abi.COUNT,
+}
+ENUMS = {
+    "tcm_reason": abi.Reason,
+    "tcm_session_state": abi.SessionState,
+    "tcm_direction": abi.Direction,
+    "tcm_verdict": abi.Verdict,
+}
+
+
+@pytest.fixture(scope="module")
+def btf() -> list[dict]:
+    if not OBJECT.exists():
+        pytest.fail(f"{OBJECT} is missing: make bpf")
+    argv = ["bpftool", "-j", "btf", "dump", "file", str(OBJECT)]
+    return json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["types"]
+
+
+def named(btf: list[dict], kind: str, name: str) -> dict:
+    return next(t for t in btf if t["kind"] == kind and t["name"] == name)
+
+
+def size_of(btf: list[dict], number: int) -> int:
+    found = next(t for t in btf if t["id"] == number)
+    if found["kind"] == "ARRAY":
+        return size_of(btf, found["type_id"]) * found["nr_elems"]
+    return found["size"] if "size" in found else size_of(btf, found["type_id"])
+
+
+def elements(btf: list[dict], number: int) -> list[int]:
+    """Sizes of the scalars a field is made of; byte arrays and nested structs count as one."""
+    found = next(t for t in btf if t["id"] == number)
+    if found["kind"] != "ARRAY":
+        return [size_of(btf, number)]
+    each = size_of(btf, found["type_id"])
+    return [each * found["nr_elems"]] if each == 1 else [each] * found["nr_elems"]
+
+
+def scalars(layout: Struct) -> list[tuple[int, int]]:
+    """(offset, size) of every value of a struct format, padding left out."""
+    found, offset, digits = [], 0, ""
+    for char in layout.format.lstrip("="):
+        if char.isdigit():
+            digits += char
+            continue
+        count, digits = int(digits or 1), ""
+        if char == "x":
+            offset += count
+            continue
+        size = count if char == "s" else Struct(f"={char}").size
+        for _ in range(1 if char == "s" else count):
+            found.append((offset, size))
+            offset += size
+    return found
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_struct_layout(btf, name):
+    struct, layout = named(btf, "STRUCT", name), STRUCTS[name]
+    assert struct["size"] == layout.size
+    wanted = []
+    for member in struct["members"]:
+        offset = member["bits_offset"] // 8
+        for size in elements(btf, member["type_id"]):
+            wanted.append((offset, size))
+            offset += size
+    have = scalars(layout)
+    pads = [
+        (m["bits_offset"] // 8, size_of(btf, m["type_id"]))
+        for m in struct["members"]
+        if m["name"] == "pad"
+    ]
+    assert _bytes(have, pads) == _bytes(wanted, pads)
+
+
+def _bytes(fields: list[tuple[int, int]], pads: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Fields outside padding, with runs of single bytes told apart byte by byte (verdict[2] is "2B")."""
+    padded = {n for offset, size in pads for n in range(offset, offset + size)}
+    found = []
+    for offset, size in fields:
+        if offset in padded:
+            continue
+        found += [(n, 1) for n in range(offset, offset + size)] if size == 2 else [(offset, size)]
+    return found
+
+
+@pytest.mark.parametrize("name", ENUMS)
+def test_enum_numbers(btf, name):
+    enum = named(btf, "ENUM", name)
+    prefix = "TCM_"
+    values = {v["name"].removeprefix(prefix): v["val"] for v in enum["values"]}
+    values = {
+        k: v for k, v in values.items() if k not in ("REASONS", "SESSION_STATES", "DIRECTIONS")
+    }
+    assert values == {member.name: member.value for member in ENUMS[name]}
+
+
+def test_word_is_packed_as_documented():
+    word = abi.Word(active=2, fallback=1, deadline_ms=123_456)
+    assert word.encode() == 2 | 1 << 4 | 123_456 << 8
+    assert abi.Word.decode(word.encode()) == word
+
+
+def test_live_slot_of_a_word():
+    assert abi.Word(2, 1, 0).live(10**9) == 2
+    assert abi.Word(2, 1, 100).live(99) == 2
+    assert abi.Word(2, 1, 100).live(100) == 1

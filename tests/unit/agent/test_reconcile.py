@@ -1,0 +1,154 @@
+"""Applying, confirming, reverting; and the same cut after every single write."""
+
+from __future__ import annotations
+
+import pytest
+from builders import bundle, rule
+from fakes import CutError
+
+from tcmicro_agent.abi import Mode as KernelMode
+from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.policy.bundle import digest
+from tcmicro_agent.policy.model import Mode
+from tcmicro_agent.reconcile import TakenBackError, effective_mode
+from tcmicro_agent.store import write_document
+from tcmicro_agent.transaction import State
+
+OLD = bundle(rule("p/ssh", "tcp/22"), endpoints={"10.0.0.1": 1})
+NEW = bundle(rule("p/web", "tcp/80"), endpoints={"10.0.0.1": 1})
+
+
+def live(agent) -> str:
+    return agent.observe().live.digest
+
+
+def test_apply_for_good(agent):
+    outcome = agent.apply(OLD)
+    assert outcome.changed
+    assert live(agent) == digest(OLD)
+    assert agent.store.books().confirmed.digest == digest(OLD)
+    assert agent.store.bundle(digest(OLD)) == OLD
+
+
+def test_the_same_bundle_again_changes_nothing(agent):
+    agent.apply(OLD)
+    word = agent.kernel.word
+    again = agent.apply(OLD, confirm_within=60)
+    assert (again.changed, again.ops, again.transaction) == (False, (), None)
+    assert agent.kernel.word == word
+
+
+def test_dry_run_says_what_it_would_do_and_does_nothing(agent, kernel):
+    kernel.writes_left = 0
+    outcome = agent.apply(OLD, confirm_within=60, dry_run=True)
+    assert outcome.changed
+    assert any("make slot 1 live" in op for op in outcome.ops)
+    assert agent.store.books().generation == 0
+
+
+def test_confirmed_change_stays(agent, clock):
+    agent.apply(OLD)
+    pending = agent.apply(NEW, confirm_within=60).transaction
+    assert agent.confirm(pending.id, pending.token).changed
+    clock.pass_seconds(120)
+    assert live(agent) == digest(NEW)
+    assert agent.store.books().previous.digest == digest(OLD)
+    assert not agent.confirm(pending.id, pending.token).changed
+
+
+def test_unconfirmed_change_is_taken_back_without_anybody(agent, clock):
+    agent.apply(OLD)
+    pending = agent.apply(NEW, confirm_within=60).transaction
+    assert live(agent) == digest(NEW)
+    clock.pass_seconds(60)
+    assert live(agent) == digest(OLD)
+    assert agent.transaction().state is State.REVERTED
+    with pytest.raises(TakenBackError, match="restored generation 1"):
+        agent.confirm(pending.id, pending.token)
+    assert agent.store.transaction().state is State.REVERTED
+    assert agent.store.books().confirmed.digest == digest(OLD)
+    assert live(agent) == digest(OLD)
+
+
+def test_late_confirm_after_another_change_cannot_bring_it_back(agent, clock):
+    agent.apply(OLD)
+    pending = agent.apply(NEW, confirm_within=60).transaction
+    clock.pass_seconds(61)
+    agent.apply(bundle())
+    with pytest.raises(TakenBackError):
+        agent.confirm(pending.id, pending.token)
+    assert live(agent) == digest(bundle())
+
+
+@pytest.mark.parametrize("fault", ["token", "id"])
+def test_forged_confirm_is_refused(agent, fault):
+    pending = agent.apply(OLD, confirm_within=60).transaction
+    identity = "00000000" if fault == "id" else pending.id
+    token = "0" * 32 if fault == "token" else pending.token
+    with pytest.raises(RefusedError):
+        agent.confirm(identity, token)
+    assert agent.transaction().state is State.PENDING
+
+
+def test_one_change_at_a_time(agent):
+    agent.apply(OLD, confirm_within=60)
+    with pytest.raises(RefusedError, match="waiting to be confirmed, 60 s left"):
+        agent.apply(NEW)
+
+
+def test_revert_at_once(agent):
+    agent.apply(OLD)
+    agent.apply(NEW, confirm_within=60)
+    assert agent.revert().digest == digest(OLD)
+    assert agent.store.transaction().state is State.REVERTED
+    with pytest.raises(RefusedError):
+        agent.revert()
+
+
+def test_reboot_while_pending_counts_as_taken_back(agent, kernel, clock):
+    agent.apply(OLD)
+    agent.apply(NEW, confirm_within=60)
+    kernel.boot()
+    clock.boot = "boot-2"
+    assert agent.settle().state is State.REVERTED
+    assert agent.store.books().confirmed.digest == digest(OLD)
+
+
+def test_host_ceiling_weakens_and_never_strengthens(agent):
+    write_document(agent.store.etc / "agent.json", {"mode": "monitor"})
+    agent.apply(OLD)
+    assert agent.observe().live.mode is KernelMode.MONITOR
+    assert [effective_mode(a, b) for a in Mode for b in Mode].count(Mode.PROTECT) == 1
+
+
+@pytest.mark.parametrize("confirm_within", [0, 60])
+def test_cut_after_any_write_the_old_policy_rules_and_a_retry_converges(
+    agent, kernel, clock, confirm_within
+):
+    agent.apply(OLD)
+    for writes in range(50):
+        kernel.writes_left = writes
+        try:
+            pending = agent.apply(NEW, confirm_within=confirm_within).transaction
+        except CutError:
+            kernel.writes_left = None
+            assert live(agent) == digest(OLD)
+            clock.pass_seconds(61)
+            assert agent.settle() is None or agent.settle().state is not State.PENDING
+            continue
+        break
+    kernel.writes_left = None
+    assert writes > 5
+    if pending:
+        agent.confirm(pending.id, pending.token)
+    assert live(agent) == digest(NEW)
+    assert agent.store.books().confirmed.digest == digest(NEW)
+
+
+def test_cut_between_commit_and_the_books_rolls_forward(agent, kernel, monkeypatch):
+    agent.apply(OLD)
+    pending = agent.apply(NEW, confirm_within=60).transaction
+    kernel.transition(kernel.word.encode(), kernel.word.encode() & 0xFF)
+    assert agent.store.transaction().state is State.PENDING
+    assert agent.settle().state is State.CONFIRMED
+    assert agent.store.books().confirmed.generation == pending.generation
