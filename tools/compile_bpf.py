@@ -16,14 +16,14 @@ OBJECT = ROOT / "build" / "tcmicro.bpf.o"
 FLAGS = ("-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf")
 
 
-def compile_object(source: Path, target: Path) -> Path:
-    """Compile bpf/tcmicro.bpf.c of a checkout; debug sections go, BTF stays."""
+def compile_object(source: Path, target: Path, program: str = "bpf/tcmicro.bpf.c") -> Path:
+    """Compile a program of a checkout; debug sections go, BTF stays."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     headers = f"-I/usr/include/{sysconfig.get_config_var('MULTIARCH')}"
     places = (f"-fdebug-prefix-map={source}=.", "-fdebug-compilation-dir=.")
     try:
-        argv = ["clang", *FLAGS, headers, *places, "-c", "bpf/tcmicro.bpf.c", "-o", str(draft)]
+        argv = ["clang", *FLAGS, headers, *places, "-c", program, "-o", str(draft)]
         run(argv, cwd=source)
         run(["llvm-strip", "-g", str(draft)])
         draft.replace(target)
