@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from tools.demo import releases
-from tools.demo.machine import loaded_programs
+from tools.demo.machine import holdings
 from tools.demo.scene import Scene
 
 DATABASE = 5432
 
 
 def lab_up(scene: Scene) -> None:
-    scene.loaded_before = loaded_programs()
+    scene.before = holdings()
     releases.build(scene)
     scene.succeed("lab boots", scene.plays.lab("present", "-e", f"lab_hosts={scene.size}"))
     hosts = scene.lab.hosts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.demo.machine import loaded_programs, mounts_below, namespaces, processes_naming
+from tools.demo.machine import Holdings, holdings, mounts_below, processes_naming, settled
 from tools.demo.scene import Scene
 
 # Everything of ours that a host could still hold, one line each.
@@ -33,23 +33,21 @@ def uninstall(scene: Scene) -> None:
         found or "none",
         holds=not found,
     )
-    programs = loaded_programs() - scene.loaded_before
+    during = Holdings(scene.before.programs, holdings().namespaces)
+    programs = settled(during).programs
     scene.expect("programs left in the kernel", len(programs), holds=not programs)
 
 
 def lab_down(scene: Scene) -> None:
     scene.succeed("lab goes down", scene.plays.lab("absent"))
     folder = scene.root / ".lab"
-    left = [*mounts_below(folder), *processes_naming(folder), *lab_namespaces()]
+    namespaces = sorted(settled(scene.before).namespaces)
+    left = [*mounts_below(folder), *processes_naming(folder), *namespaces]
     scene.expect(
         "mounts, processes, namespaces left on this machine",
         "; ".join(left) or "none",
         holds=not left,
     )
-
-
-def lab_namespaces() -> list[str]:
-    return [name for name in namespaces() if "tcmicro" in name or "lab" in name]
 
 
 def farewell(scene: Scene) -> None:

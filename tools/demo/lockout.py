@@ -14,6 +14,7 @@ from tools.demo.scene import Scene, StepError
 
 DEADLINE = 20
 GRACE = 5  # seconds on top: one probe is up to three seconds long
+MAIN_PID = "$(systemctl show -p MainPID --value tcmicro-agent)"
 POLICIES = "tests/faults/lockout/policies"
 
 
@@ -119,15 +120,13 @@ def lockout_alone(scene: Scene) -> None:
     """The same without the agent, then without the controller."""
     host = victim_of(scene)
     with without_failsafe(scene, host):
-        scene.lab.ssh(host, "systemctl kill -s STOP tcmicro-agent")
-        state = scene.lab.ssh(
-            host, "ps -o stat= -p $(systemctl show -p MainPID --value tcmicro-agent)"
-        ).out
+        scene.lab.ssh(host, f"kill -STOP {MAIN_PID}")
+        state = scene.lab.ssh(host, f"ps -o stat= -p {MAIN_PID}").out
         scene.expect(f"agent of {host} stopped, process state", state, holds=state.startswith("T"))
         try:
             expect_said(scene, host, cut_and_back(scene, host, lambda _: None))
         finally:
-            scene.lab.ssh(host, "systemctl kill -s CONT tcmicro-agent")
+            scene.lab.ssh(host, f"kill -CONT {MAIN_PID}")
         run = cut_and_back(scene, host, lambda run: run.kill())
         code = run.wait().code
         scene.expect("ansible-playbook killed in the middle, exit code", code, holds=code == -9)

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.process import run
 
+SETTLE = 10  # seconds: the kernel frees programs and namespaces a moment after their last user
 
-def loaded_programs() -> frozenset[int]:
-    """Ids of the tc programs in this kernel; lab hosts share it, so theirs are among them."""
+
+@dataclass(frozen=True)
+class Holdings:
+    """What exists once per machine, lab hosts included: they share its kernel."""
+
+    programs: frozenset[int] = frozenset()
+    namespaces: frozenset[str] = frozenset()
+
+    def since(self, before: Holdings) -> Holdings:
+        return Holdings(self.programs - before.programs, self.namespaces - before.namespaces)
+
+
+def holdings() -> Holdings:
     programs = json.loads(run(["bpftool", "-j", "prog", "show"]) or "[]")
-    return frozenset(program["id"] for program in programs if program.get("type") == "sched_cls")
+    ids = (program["id"] for program in programs if program.get("type") == "sched_cls")
+    return Holdings(frozenset(ids), frozenset(path.name for path in Path("/run/netns").glob("*")))
 
 
-def namespaces() -> list[str]:
-    return (
-        sorted(path.name for path in Path("/run/netns").glob("*"))
-        if Path("/run/netns").is_dir()
-        else []
-    )
+def settled(before: Holdings) -> Holdings:
+    """What is there that was not before, once that stops to shrink."""
+    end = time.monotonic() + SETTLE
+    while (left := holdings().since(before)) != Holdings() and time.monotonic() < end:
+        time.sleep(0.5)
+    return left
 
 
 def mounts_below(folder: Path) -> list[str]:

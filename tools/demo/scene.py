@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.demo.lab import Lab
+from tools.demo.machine import Holdings
 from tools.demo.playbook import Outcome, Playbooks
 from tools.demo.traffic import Traffic
 from tools.process import ToolError
@@ -26,7 +27,7 @@ class Scene:
     size: int = 6
     artifacts: dict[str, Path] = field(default_factory=dict)  # release → file
     evidence: list[str] = field(default_factory=list)  # of the step under way
-    loaded_before: frozenset[int] = frozenset()  # kernel programs that were there before us
+    before: Holdings = Holdings()  # what this machine held before us
 
     def expect(self, claim: str, found: object = "", *, holds: bool) -> None:
         """Note a claim with what was found; end the step when it does not hold."""
