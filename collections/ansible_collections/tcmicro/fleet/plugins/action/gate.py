@@ -36,7 +36,6 @@ class ActionModule(ActionBase):
             verdict=verdict.outcome.value,
             passed=verdict.outcome.value == "pass",
             reasons=[f"{reason.host}: {reason.text}" for reason in verdict.reasons],
-            msg=table(hosts, verdict),
-            _ansible_verbose_always=True,
+            table=table(hosts, verdict),
         )
         return result

@@ -5,19 +5,23 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleAuthenticationFailure, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.confirmation import (
     Clock,
     ConnectionLostError,
-    confirm,
+    make_live,
 )
 
 SHORTEST_S = 10
+NEVER_CONNECTED = re.compile(
+    r"ssh: connect to host|Could not resolve|Permission denied|Host key verification"
+)
 
 
 class ActionModule(ActionBase):
@@ -27,56 +31,68 @@ class ActionModule(ActionBase):
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        self._check_deadline(self._task.args.get("confirm_within", 60))
-        document = read_bundle(self._task.args.get("bundle"))
-        applied = self._ask({"operation": "apply", "document": document}, task_vars)
-        if not applied.get("transaction"):
-            return {**result, **applied}
+        variables = task_vars or {}
+        within = deadline(self._task.args.get("confirm_within", 60))
+        document, digest = read_bundle(self._task.args.get("bundle"))
 
-        def ask(operation: str) -> dict[str, Any]:
-            return self._ask_anew(
-                {"operation": operation, "transaction": applied["transaction"]}, task_vars
-            )
+        def ask(operation: str, more: dict[str, Any]) -> dict[str, Any]:
+            if operation == "apply":
+                return self._apply({"operation": operation, "document": document}, variables)
+            return self._ask_anew({"operation": operation, **more}, variables)
 
         clock = Clock(now=time.monotonic, sleep=time.sleep)
-        final = confirm(task_vars["inventory_hostname"], applied, ask, clock)
-        return {**result, **final}
+        return {**result, **make_live(variables["inventory_hostname"], digest, within, ask, clock)}
 
-    def _check_deadline(self, seconds: Any) -> None:
-        if not (str(seconds).isdigit() and int(seconds) >= SHORTEST_S):
-            raise AnsibleActionFail(
-                f"confirm_within: {seconds!r} is not a number of seconds from {SHORTEST_S}: "
-                "a new connection must fit into it"
-            )
+    def _apply(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """A host that was never reached is unreachable; one that fell silent under the policy is not."""
+        try:
+            return self._ask(args, variables)
+        except AnsibleAuthenticationFailure:
+            raise
+        except AnsibleConnectionFailure as exc:
+            if NEVER_CONNECTED.search(str(exc)):
+                raise
+            raise ConnectionLostError(str(exc)) from exc
 
-    def _ask_anew(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _ask_anew(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """Ask over a new connection: a master that ControlPersist kept open would prove nothing."""
         try:
             self._connection.reset()
             self._connection._shell.tmpdir = None
-            return self._ask(args, task_vars)
+            return self._ask(args, variables)
         except AnsibleConnectionFailure as exc:
             raise ConnectionLostError(str(exc)) from exc
 
-    def _ask(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
             module_name="tcmicro.fleet.policy",
             module_args={**self._task.args, **args},
-            task_vars=task_vars,
+            task_vars=variables,
         )
         return answer
 
 
-def read_bundle(path: Any) -> str:
-    """The text of the bundle, if it is one."""
+def deadline(seconds: Any) -> int:
+    if not (str(seconds).isdigit() and int(seconds) >= SHORTEST_S):
+        raise AnsibleActionFail(
+            f"confirm_within: {seconds!r} is not a number of seconds from {SHORTEST_S}: "
+            "a new connection must fit into it"
+        )
+    return int(seconds)
+
+
+def read_bundle(path: Any) -> tuple[str, str]:
+    """The text of the bundle and its digest, if it is one."""
     if not path:
         raise AnsibleActionFail("bundle: missing; name a file that tcmicro.fleet.bundles wrote")
     try:
         text = Path(path).read_text()
-        kind = json.loads(text).get("kind")
+        document = json.loads(text)
+        kind, digest = document.get("kind"), document.get("digest")
     except (OSError, ValueError, AttributeError) as exc:
         raise AnsibleActionFail(f"bundle: {path} cannot be read as a bundle: {exc}") from exc
-    if kind != "Bundle":
-        raise AnsibleActionFail(f"bundle: {path} is of kind {kind!r}, allowed is 'Bundle'")
-    return text
+    if kind != "Bundle" or not isinstance(digest, str):
+        raise AnsibleActionFail(
+            f"bundle: {path} is of kind {kind!r}, allowed is 'Bundle' with its digest"
+        )
+    return text, digest

@@ -55,6 +55,5 @@ class ActionModule(ActionBase):
             "missing": dict(plan.missing),
             "waves": list(plan.waves),
             "wave_of": plan.wave_of(),
-            "msg": plan.text(args["release"], bake),
-            "_ansible_verbose_always": True,
+            "table": plan.table(args["release"], bake),
         }

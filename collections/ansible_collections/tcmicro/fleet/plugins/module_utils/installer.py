@@ -19,6 +19,7 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout, ReleaseError
 
 LOOK_EVERY_S = 0.5
+CRASH_LOOP = 3  # restarts by systemd within one start
 FAILED = "the service failed"
 START = "start the service"
 RESTART = "restart the service"
@@ -120,21 +121,18 @@ class Installer:
                 step.act()
             self._wait(version, timeout, stale)
         except (ServiceError, OSError) as exc:
-            words = f"release {version} does not run: {exc}\n{self.service.journal()}".rstrip()
-            raise ReleaseError(
-                f"{words}\n{self._undo(version, current, previous, timeout)}"
-            ) from exc
+            journal = self.service.journal()
+            now = self._undo(version, current, previous, timeout)
+            words = f"release {version} does not run: {exc}; {now}\n{journal}"
+            raise ReleaseError(words.rstrip()) from exc
 
     def _undo(self, version: str, current: str | None, previous: str | None, timeout: float) -> str:
-        if current in (None, version):
-            if current is None:
-                self.service.act("stop")
-                self.layout.restore(current, previous)
-            return (
-                "there is no earlier release to go back to"
-                if current is None
-                else "it was current before"
-            )
+        if current is None:
+            self.service.act("stop")
+            self.layout.restore(current, previous)
+            return "there is no earlier release to go back to"
+        if current == version:
+            return "it was current before"
         self.layout.restore(current, previous)
         try:
             self._install_unit(current)
@@ -152,9 +150,7 @@ class Installer:
             if not reason and pid == last:
                 return
             if reason.startswith(FAILED) or self._clock.now() >= deadline:
-                raise ServiceError(
-                    f"within {timeout:g} s: {reason or 'its process keeps changing'}"
-                )
+                raise ServiceError(reason or "its process keeps changing")
             last = None if reason or pid == stale else pid
             self._clock.sleep(LOOK_EVERY_S)
 
@@ -162,8 +158,9 @@ class Installer:
         """Process of the service, and what is wrong with it ("" when nothing)."""
         service = self.service.show()
         if not service["active"]:
-            state = FAILED if service["failed"] else f"the service is {service['state']}"
-            return None, f"{state}, result {service['result']}"
+            given_up = service["failed"] or (service["restarts"] or 0) >= CRASH_LOOP
+            state = FAILED if given_up else f"the service is {service['state']}"
+            return None, f"{state}, result {service['result']}, {service['restarts']} restarts"
         reported = self._reported()
         return service["pid"], "" if reported == version else f"it reports release {reported}"
 

@@ -73,4 +73,9 @@ reasons:
   type: list
   elements: str
   sample: ["web1: 2 restarts in 10 s, allowed 0"]
+table:
+  description: The same for people, as lines.
+  returned: success
+  type: list
+  elements: str
 """

@@ -85,4 +85,9 @@ bake:
   description: The seconds as a number.
   returned: success
   type: int
+table:
+  description: The same for people, as lines.
+  returned: with O(seen)
+  type: list
+  elements: str
 """

@@ -1,9 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Confirm a pending policy over a new connection, or find out what became of it.
+"""Apply a bundle, confirm it over a new connection, or find out what became of it.
 
-Pure but for what is handed in: `ask` runs one operation on the host and raises ConnectionLostError when the host
-does not answer, `Clock` is time. A host that cannot be reached is not an accident here but evidence.
+Pure but for what is handed in: `ask` runs one operation on the host and raises ConnectionLostError when the
+host does not answer any more, `Clock` is time. Losing a host here is no accident but evidence about the policy.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-GRACE_S = 15.0  # the host may need a moment to answer after its deadline
+GRACE_S = 15.0  # after its deadline a host may need a moment to answer again
 RETRY_S = 1.0
-CONFIRM_AGAIN = 7  # the agent holds its lock for another command
+BUSY = 7  # the agent's exit code while another command holds its lock
+
+Answer = dict[str, Any]
+Ask = Callable[
+    [str, Answer], Answer
+]  # operation, what else to hand over -> what the module returned
 
 
 class ConnectionLostError(Exception):
-    """The host cannot be reached."""
+    """The host does not answer any more."""
 
 
 @dataclass(frozen=True)
@@ -27,73 +32,107 @@ class Clock:
     sleep: Callable[[float], None]
 
 
-Answer = dict[str, Any]
-Ask = Callable[[str], Answer]  # operation -> what the module returned
+@dataclass(frozen=True)
+class Change:
+    """One bundle on its way to one host. `started` is when the clock of its deadline began at the latest."""
+
+    host: str
+    digest: str
+    within: float
+    started: float
+
+    @property
+    def deadline(self) -> float:
+        return self.started + self.within
+
+    def name(self, generation: int | None) -> str:
+        number = f"generation {generation}, " if generation else ""
+        return f"{number}bundle {self.digest[:12]}"
 
 
-def confirm(host: str, applied: Answer, ask: Ask, clock: Clock) -> Answer:
-    """The final result of the task: confirmed, or failed with what the host says now."""
-    started = clock.now()
-    deadline = started + float(applied["transaction"]["deadline_in_s"])
-    answer, tries = _until(deadline, "confirm", ask, clock)
-    if answer is not None and not answer.get("failed"):
-        return {**applied, **answer, "transaction": None}
-    status, _ = _until(
-        deadline + GRACE_S, "status", ask, clock, after=deadline if answer is None else started
+def make_live(host: str, digest: str, within: float, ask: Ask, clock: Clock) -> Answer:
+    """The result of the task: nothing to do, confirmed, or failed with what the host says now."""
+    change = Change(host, digest, within, clock.now())
+    try:
+        applied = ask("apply", {})
+    except ConnectionLostError:
+        return _failed(change, {}, "contact was lost while it was made live", ask, clock)
+    if applied.get("failed") or not applied.get("transaction"):
+        return applied
+    armed = Change(host, digest, within, clock.now())
+    answer = _confirm(armed, applied["transaction"], ask, clock)
+    if answer is None:
+        return _failed(armed, applied, f"no new connection within {within:g} s", ask, clock)
+    if answer.get("failed"):
+        return _failed(armed, applied, f"not confirmed: {answer.get('msg')}", ask, clock)
+    return {**applied, **answer, "transaction": None}
+
+
+def _confirm(change: Change, transaction: Answer, ask: Ask, clock: Clock) -> Answer | None:
+    """The answer of the host, None when it gave none before the deadline."""
+
+    def settled(answer: Answer) -> bool:
+        return answer.get("code") != BUSY
+
+    return _ask_until(
+        change.deadline, lambda: ask("confirm", {"transaction": transaction}), settled, clock
     )
-    waited = f"no new connection within {deadline - started:.0f} s ({tries} attempts)"
-    reason = waited if answer is None else f"not confirmed: {answer.get('msg', 'no reason given')}"
-    return {
-        **applied,
-        "changed": False,
-        "failed": True,
-        "unreachable": False,
-        **_outcome(host, reason, applied, status),
-    }
 
 
-def _until(
-    end: float, operation: str, ask: Ask, clock: Clock, *, after: float = 0
-) -> tuple[Answer | None, int]:
-    """Ask until the host answers, not before `after` and at most until `end`; and how often it took."""
-    tries = 0
-    if clock.now() < after:
-        clock.sleep(after - clock.now())
+def _failed(change: Change, applied: Answer, reason: str, ask: Ask, clock: Clock) -> Answer:
+    """Wait until the host answers and has made up its mind, and tell what it is."""
+
+    def settled(answer: Answer) -> bool:
+        return not answer.get("failed") and not _pending(answer, change.digest)
+
+    status = _ask_until(change.deadline + GRACE_S, lambda: ask("status", {}), settled, clock)
+    head = f"{change.host}: {change.name(applied.get('generation'))}: {reason}"
+    return {**applied, "changed": False, "failed": True, **_outcome(head, change, status)}
+
+
+def _ask_until(
+    end: float, ask: Callable[[], Answer], settled: Callable[[Answer], bool], clock: Clock
+) -> Answer | None:
+    """Ask until the answer is settled, or the last one there was when time is up."""
+    last = None
     while True:
-        tries += 1
         try:
-            answer = ask(operation)
+            last = ask()
+            if settled(last):
+                return last
         except ConnectionLostError:
-            answer = None
-        busy = answer is not None and answer.get("code") == CONFIRM_AGAIN
-        if (answer is not None and not busy) or clock.now() + RETRY_S >= end:
-            return answer, tries
+            pass
+        if clock.now() + RETRY_S >= end:
+            return last
         clock.sleep(RETRY_S)
 
 
-def _outcome(host: str, reason: str, applied: Answer, status: Answer | None) -> Answer:
+def _pending(status: Answer, digest: str) -> bool:
+    transaction = status.get("transaction") or {}
+    return transaction.get("state") == "pending" and transaction.get("digest") == digest
+
+
+def _outcome(head: str, change: Change, status: Answer | None) -> Answer:
     """What to tell people, by what the host reports now."""
-    generation = applied["generation"]
-    start = f"{host}: generation {generation}: {reason}"
     if status is None or status.get("failed"):
-        why = "the host does not answer" if status is None else status.get("msg")
+        why = "it does not answer" if status is None else status.get("msg")
+        rest = "its kernel goes back by itself at the deadline; look with playbooks/status.yml"
+        return {"restored": None, "msg": f"{head}; {why}; {rest}"}
+    live = status["policy"]
+    generation, digest = live.get("generation") or None, live.get("digest") or None
+    facts = {"generation": generation, "digest": digest, "restored": digest != change.digest}
+    if _pending(status, change.digest):
         return {
+            **facts,
             "restored": None,
-            "msg": f"{start}; {why}. The kernel restores the generation before at its deadline by itself; "
-            "look with playbooks/status.yml when the host is back",
+            "msg": f"{head}; it is still pending, the kernel will take it back",
         }
-    policy, pending = status["policy"], status.get("transaction") or {}
-    live, digest = policy.get("generation"), policy.get("digest")
-    facts = {"restored": digest != applied["digest"], "generation": live, "digest": digest}
-    if digest == applied["digest"] and pending.get("state") != "pending":
+    if digest == change.digest:
         return {
             **facts,
-            "msg": f"{start}; yet the host reports it committed: a confirmation arrived and its answer was lost. Run again",
+            "msg": f"{head}; yet the host reports it confirmed. Run again to make sure",
         }
-    if digest == applied["digest"]:
-        return {
-            **facts,
-            "msg": f"{start}; it is still pending, the kernel takes it back in {pending.get('deadline_in_s')} s",
-        }
-    back = f"generation {live} (digest {str(digest)[:12]})" if digest else "no policy, as before"
-    return {**facts, "msg": f"{start}; the kernel restored {back} at its deadline; nothing is lost"}
+    now = f"generation {generation} (bundle {digest[:12]})" if digest else "no policy, as before"
+    tried = (status.get("transaction") or {}).get("digest") == change.digest
+    verb = "the kernel restored" if tried else "nothing was changed, it has"
+    return {**facts, "msg": f"{head}; {verb} {now}; nothing is lost"}

@@ -11,9 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-Info = Mapping[str, Any]
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import (
+    Look,
+    first_line,
+    running,
+    trouble,
+)
 
 
 class Outcome(Enum):
@@ -46,8 +50,8 @@ class Evidence:
 
     release: str
     seconds: int
-    before: Mapping[str, Info]
-    after: Mapping[str, Info]
+    before: Mapping[str, Look]
+    after: Mapping[str, Look]
     failures: Mapping[str, str]
 
 
@@ -61,34 +65,34 @@ def judge(hosts: Iterable[str], evidence: Evidence) -> Verdict:
     return Verdict(worst, tuple(reasons))
 
 
-def unwell(info: Info | None) -> list[str]:
+def unwell(info: Look | None) -> list[str]:
     """Why a host is in no state to be changed, or to be left alone; [] when it is."""
-    reasons = _contact(info)
-    if reasons or info is None:
-        return reasons
+    lost = trouble(info)
+    if lost or info is None:
+        return [lost]
     try:
         return [text for check in (_service, _datapath, _transaction) for text in check(info)]
     except (KeyError, TypeError, AttributeError) as exc:
         return [f"its status lacks {exc}"]
 
 
-def table(hosts: Iterable[str], verdict: Verdict) -> str:
-    """The verdict for people: one line per host, worst news first within it."""
+def table(hosts: Iterable[str], verdict: Verdict) -> list[str]:
+    """The verdict for people: one line per host, and the outcome."""
     lines = []
     for host in sorted(hosts):
         texts = [f"{r.outcome.value}: {r.text}" for r in verdict.reasons if r.host == host]
         lines.append(f"{host:<16} {'; '.join(texts) or 'pass'}")
-    return "\n".join([*lines, f"{'gate':<16} {verdict.outcome.value}"])
+    return [*lines, f"{'gate':<16} {verdict.outcome.value}"]
 
 
 def _judge_host(host: str, evidence: Evidence) -> list[Reason]:
     if host in evidence.failures:
-        return [Reason(host, Outcome.FAIL, evidence.failures[host])]
+        return [Reason(host, Outcome.FAIL, first_line(evidence.failures[host]))]
     before, after = evidence.before.get(host), evidence.after.get(host)
-    lost = _contact(after)
+    lost = trouble(after)
     if lost or after is None:
-        return [Reason(host, Outcome.FAIL, text) for text in lost]
-    if _contact(before) or before is None:
+        return [Reason(host, Outcome.FAIL, lost)]
+    if trouble(before) or before is None:
         return [Reason(host, Outcome.INCONCLUSIVE, "how it was before the change is not known")]
     try:
         return [
@@ -100,26 +104,14 @@ def _judge_host(host: str, evidence: Evidence) -> list[Reason]:
         return [Reason(host, Outcome.INCONCLUSIVE, f"its status lacks {exc}")]
 
 
-def _contact(info: Info | None) -> list[str]:
-    if info is None:
-        return ["nothing was heard from it"]
-    if info.get("unreachable"):
-        return [f"no contact: {_first_line(info.get('msg'))}"]
-    if info.get("failed"):
-        return [f"looking at it failed: {_first_line(info.get('msg'))}"]
-    if not info.get("status"):
-        return [_first_line(info.get("problem") or info.get("msg") or "it reports no status")]
-    return []
-
-
-def _service(info: Info) -> Iterable[str]:
+def _service(info: Look) -> Iterable[str]:
     if info["service"]["active"] is not True:
         yield f"the service is {info['service']['state']}"
-    if info["status"]["agent"]["running"] is not True:
-        yield "the agent does not run"
+    elif info["status"]["agent"]["running"] is not True:
+        yield "the service is active, yet the agent does not run"
 
 
-def _datapath(info: Info) -> Iterable[str]:
+def _datapath(info: Look) -> Iterable[str]:
     datapath = info["status"]["datapath"]
     if datapath["loaded"] is not True:
         yield "the datapath is not loaded"
@@ -131,7 +123,7 @@ def _datapath(info: Info) -> Iterable[str]:
             yield f"{interface['name']} is not guarded on {' and '.join(bare)}"
 
 
-def _transaction(info: Info) -> Iterable[str]:
+def _transaction(info: Look) -> Iterable[str]:
     transaction = info["status"]["transaction"]
     if transaction and transaction["state"] == "pending":
         yield f"a policy change is pending (generation {transaction['generation']})"
@@ -140,16 +132,16 @@ def _transaction(info: Info) -> Iterable[str]:
 # --- what must hold between the two looks
 
 
-def _well(before: Info, after: Info, evidence: Evidence) -> Iterable[str]:
+def _well(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
     yield from (text for check in (_service, _datapath, _transaction) for text in check(after))
 
 
-def _release(before: Info, after: Info, evidence: Evidence) -> Iterable[str]:
-    if running(after) != evidence.release:
+def _release(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
+    if running(after) not in (None, evidence.release):
         yield f"it runs release {running(after)}, wanted {evidence.release}"
 
 
-def _restarts(before: Info, after: Info, evidence: Evidence) -> Iterable[str]:
+def _restarts(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
     """systemd counts from 0 again when the unit is restarted on request, as a change of release does."""
     changed = running(before) != running(after)
     count = after["service"]["restarts"] - (0 if changed else before["service"]["restarts"])
@@ -157,40 +149,31 @@ def _restarts(before: Info, after: Info, evidence: Evidence) -> Iterable[str]:
         yield f"{count} restarts in {evidence.seconds} s, allowed 0"
 
 
-def _interfaces(before: Info, after: Info, evidence: Evidence) -> Iterable[str]:
+def _interfaces(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
     lost = _names(before) - _names(after)
     if lost:
         yield f"no longer guarded: {', '.join(sorted(lost))}"
 
 
-def _policy(before: Info, after: Info, evidence: Evidence) -> Iterable[str]:
+def _policy(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
     was, now = before["status"]["policy"], after["status"]["policy"]
     if (was["generation"], was["digest"]) != (now["generation"], now["digest"]):
         yield f"the policy is another: generation {was['generation']} before, {now['generation']} now"
 
 
-def _drift(before: Info, after: Info, evidence: Evidence) -> Iterable[str]:
+def _drift(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
     if after["status"]["drift"]:
         yield f"the kernel differs from what is recorded: {after['status']['drift'][0]}"
 
 
-def running(info: Info) -> Any:
-    """Release of the running process; `status.release` is only that of the command that was asked."""
-    return info["status"]["agent"]["release"]
-
-
-def _names(info: Info) -> set[str]:
+def _names(info: Look) -> set[str]:
     return {interface["name"] for interface in info["status"]["datapath"]["interfaces"]}
 
 
-def _first_line(text: Any) -> str:
-    return (str(text or "no reason given").strip().splitlines() or ["no reason given"])[0]
-
-
-CHECKS: tuple[Callable[[Info, Info, Evidence], Iterable[str]], ...] = (
+CHECKS: tuple[Callable[[Look, Look, Evidence], Iterable[str]], ...] = (
+    _restarts,
     _well,
     _release,
-    _restarts,
     _interfaces,
     _policy,
     _drift,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate, tables, waves
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate, looks, tables, waves
 
 
 class RolloutError(Exception):
@@ -28,7 +28,8 @@ class Plan:
         numbers = [number for number, size in enumerate(self.waves, 1) for _ in range(size)]
         return dict(zip(self.ready, numbers, strict=True))
 
-    def text(self, release: str, bake: int) -> str:
+    def table(self, release: str, bake: int) -> list[str]:
+        """The plan for people."""
         numbers = self.wave_of()
         head = f"release {release}: {count(self.ready)} in {len(self.waves)} waves, {bake} s of bake each"
         lines = [
@@ -36,7 +37,7 @@ class Plan:
             for number in range(1, len(self.waves) + 1)
         ]
         left_out = [f"left out: {host}: {reason}" for host, reason in sorted(self.missing.items())]
-        return "\n".join([head, *lines, *left_out])
+        return [head, *lines, *left_out]
 
 
 def whole_number(name: str, value: Any, *, least: int) -> int:
@@ -52,9 +53,9 @@ def plan(
     seen: Mapping[str, Mapping[str, Any]], hosts: Iterable[str], stages: Any, allow_missing: int
 ) -> Plan:
     """Plan over the hosts that are well; refuse when more than `allow_missing` are not."""
-    looks = {host: seen.get(host) for host in hosts}
+    wanted = {host: seen.get(host) for host in hosts}
     missing = {
-        host: "; ".join(reasons) for host, info in looks.items() if (reasons := unready(info))
+        host: "; ".join(reasons) for host, info in wanted.items() if (reasons := unready(info))
     }
     if len(missing) > allow_missing:
         named = "\n".join(f"  {host}: {reason}" for host, reason in sorted(missing.items()))
@@ -62,7 +63,7 @@ def plan(
             f"{count(missing)} cannot take part, {allow_missing} may be missing; nothing was changed:\n{named}\n"
             f"Mend them, or go on without them: -e allow_missing={len(missing)}"
         )
-    ready = tuple(sorted(set(looks) - set(missing)))
+    ready = tuple(sorted(set(wanted) - set(missing)))
     if not ready:
         raise RolloutError("no host can take part; nothing was changed")
     return Plan(ready, missing, tuple(waves.plan(len(ready), stages)))
@@ -166,7 +167,7 @@ def _restored(course: Course) -> tuple[dict[str, list[str]], dict[str, str]]:
         wanted = course.before.get(host, {}).get("releases", {}).get("current")
         look = course.after.get(host)
         reasons = gate.unwell(look)
-        found = None if look is None or reasons else gate.running(look)
+        found = None if look is None or reasons else looks.running(look)
         if reasons:
             stuck[host] = reasons[0]
         elif found != wanted:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import trouble
+
 COLUMNS = ("host", "release", "generation", "digest", "mode", "sessions", "restarts", "drift")
 
 
@@ -52,12 +54,13 @@ def status_table(looks: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -
 
 
 def _row(look: Mapping[str, Any] | None) -> dict[str, Any]:
-    if not look or look.get("unreachable") or look.get("failed"):
-        return {"problem": f"no contact: {(look or {}).get('msg', 'nothing was heard from it')}"}
-    status = look.get("status")
-    if not status:
-        return {"release": look["releases"]["current"] or "-", "problem": look["problem"]}
-    policy, service = status["policy"], look["service"]
+    problem = trouble(look)
+    if problem or look is None:
+        return {
+            "release": (look or {}).get("releases", {}).get("current") or "-",
+            "problem": problem,
+        }
+    status, policy, service = look["status"], look["status"]["policy"], look["service"]
     idle = "" if service["active"] else f"the service is {service['state']}"
     return {
         "release": status["agent"].get("release") or f"{status['release']} (stopped)",
