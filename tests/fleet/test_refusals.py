@@ -12,14 +12,15 @@ from tools.demo.releases import NEXT
 pytestmark = pytest.mark.lab
 
 POLICY = """\
-policies:
-  - name: broken
-    subject: {{groups: [db]}}
-    mode: protect
-    ingress:
-      default: deny
-      rules:
-        - {rule}
+apiVersion: tcmicro/v1
+kind: Policy
+metadata: {{name: broken}}
+spec:
+  applyTo: {{groups: [db]}}
+  mode: protect
+  default: {{ingress: deny, egress: allow}}
+  ingress:
+    - {rule}
 """
 
 
@@ -58,10 +59,13 @@ def refused(unchanged, scene):
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ("{id: x, action: allow, form: {groups: [web]}}", ["form", "db.yml:8"]),
-        ("{id: x, action: allow, from: {groups: [wbe]}}", ["wbe"]),
-        ("{id: x, action: allow, from: {groups: [web]}, services: [tcp/70000]}", ["70000"]),
-        ("{id: x, action: allow, from: {cidrs: [10.77.0.0/40]}}", ["10.77.0.0/40"]),
+        ("{id: x, form: [{groups: [web]}], ports: [any]}", ["db.yml:9", "form"]),
+        ("{id: x, from: [{groups: [wbe]}], ports: [any]}", ["db.yml:9", "wbe"]),
+        (
+            "{id: x, from: [{groups: [web]}], ports: [tcp/70000]}",
+            ["db.yml:9", "70000 is not a port"],
+        ),
+        ("{id: x, from: [{cidrs: [10.77.0.0/40]}], ports: [any]}", ["db.yml:9", "10.77.0.0/40"]),
     ],
     ids=["wrong field", "unknown group", "impossible port", "impossible CIDR"],
 )
