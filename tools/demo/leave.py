@@ -26,7 +26,7 @@ true
 def uninstall(scene: Scene) -> None:
     scene.traffic.quiet(scene.lab.hosts())
     scene.succeed("uninstall.yml", scene.plays.run("uninstall"))
-    left = {host: scene.lab.ssh(host, LEFTOVERS).out for host in scene.lab.hosts()}
+    left = {host: scene.lab.ssh(host, "sh -s", send=LEFTOVERS).out for host in scene.lab.hosts()}
     found = "; ".join(f"{host}: {lines}" for host, lines in left.items() if lines)
     scene.expect(
         "filters, pins, units, users, processes, files left on hosts",
