@@ -30,12 +30,13 @@ class Progress:
             self.status.start()
 
     def say(self, text: str) -> None:
+        self.live("")
         elapsed = time.monotonic() - self.start
         self.console.print(f"  {elapsed:6.1f} s  {escape(text)}", highlight=False, soft_wrap=True)
 
     def live(self, text: str) -> None:
         if self.status:
-            self.status.update(f"[dim]{escape(text[:100])}[/]")
+            self.status.update(f"[dim]{escape(text[: self.console.width - 4])}[/]")
 
     def end(self, result: Result) -> None:
         if self.status:

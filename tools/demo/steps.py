@@ -8,27 +8,25 @@ from tools.demo.scene import Step
 STEPS = (
     Step(1, "Lab", "a fleet of Debian hosts boots on this machine", begin.lab_up),
     Step(2, "Prerequisites", "every host says whether it can run the agent", begin.prerequisites),
-    Step(3, "Deploy", "release A runs on all hosts, a second run changes nothing", begin.deploy),
-    Step(4, "Policy", "web reaches the database, client does not, ssh stays", begin.policies),
+    Step(3, "Deploy", "release A runs everywhere, again changes nothing", begin.deploy),
+    Step(4, "Policy", "web reaches the database, client is refused", begin.policies),
     Step(
         5,
         "Good release",
-        "release B in waves, an open connection loses no byte",
+        "release B in waves, an open connection unharmed",
         rollout.good_canary,
     ),
     Step(
         6,
         "Bad release",
-        "the gate stops release C in the first wave and takes it back",
+        "release C is stopped in wave 1 and taken back",
         rollout.bad_canary,
     ),
-    Step(
-        7, "Lockout", "a policy that cuts everything is taken back by its deadline", lockout.lockout
-    ),
+    Step(7, "Lockout", "a lockout is taken back by the kernel in time", lockout.lockout),
     Step(
         8,
         "Lockout, nobody there",
-        "also with agent stopped, with controller killed",
+        "also with the agent stopped, controller killed",
         lockout.lockout_alone,
     ),
     Step(9, "Leave", "nothing is left on hosts and on this machine", leave.farewell),
