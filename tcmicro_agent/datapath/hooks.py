@@ -180,7 +180,8 @@ def choose(kind: str, pins: Path, probe: libbpf.Program, interface: Interface) -
 def _program_id(options: Any) -> int:
     """TCA_BPF_ID out of the raw attribute: pyroute2 0.9 has no name for it."""
     for _, attribute in options["attrs"]:
-        if isinstance(attribute, dict) and attribute.get("header", {}).get("type") == TCA_BPF_ID:
+        header = getattr(attribute, "get", lambda _: None)("header")
+        if header and header["type"] == TCA_BPF_ID:
             start = attribute.offset + 4
             return int.from_bytes(attribute.data[start : start + 4], sys.byteorder)
     return 0
