@@ -1,0 +1,97 @@
+"""The words of the lab: hosts, acts and the lab itself. Values only, no effects."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class LabError(Exception):
+    """What is wrong with the lab and what to do about it; the text is meant for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One lab host as the inventory will show it."""
+
+    name: str
+    group: str
+    v4: str
+    v6: str
+    labels: Mapping[str, str]
+    site: str
+    rack: str
+
+
+class Kind(Enum):
+    """What an act makes. One effect class answers for each kind."""
+
+    CGROUP = "cgroup"
+    LIMIT = "limit"
+    TREE = "tree"
+    DIRECTORY = "directory"
+    NETWORK = "network"
+    KEYS = "keys"
+    FILE = "file"
+    OVERLAY = "overlay"
+    BPFFS = "bpffs"
+    MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing to make, and later to remove: all that is needed for removing it is in `target`."""
+
+    kind: Kind
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.target}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What somebody asked for."""
+
+    directory: Path
+    inventory: Path
+    hosts: int
+    suite: str
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """One lab as planned: the record file holds exactly this. Acts stand in the order of making."""
+
+    directory: Path
+    inventory: Path
+    root: str
+    hosts: int
+    acts: tuple[Act, ...]
+
+    @property
+    def name(self) -> str:
+        return lab_name(self.directory)
+
+    @property
+    def tree(self) -> Path:
+        return self.directory / self.root
+
+    @property
+    def sockets(self) -> Path:
+        return Path("/run") / self.name
+
+    def host_directory(self, host: Host) -> Path:
+        return self.directory / "hosts" / host.name
+
+    def cgroup(self, host: Host) -> str:
+        return f"{self.name}/{host.name}"
+
+
+def lab_name(directory: Path) -> str:
+    """Names namespace, cgroup and run directory: one per lab directory, so two checkouts never meet."""
+    return "tcm-" + hashlib.sha256(str(directory).encode()).hexdigest()[:6]

@@ -1,0 +1,98 @@
+"""From what is wanted and what is recorded to an ordered list of acts. Pure: reads and changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from .model import Act, Host, Kind, Lab, LabError, Wanted, lab_name
+
+GROUPS = ("web", "db", "client")
+TIERS = {"web": "frontend", "db": "backend", "client": "client"}
+PLACES = (("north", "north-1"), ("south", "south-1"), ("north", "north-2"), ("south", "south-2"))
+CONTROLLER_V4, CONTROLLER_V6 = "10.77.0.1", "fd77::1"
+PREFIX_V4, PREFIX_V6 = 16, 64
+MOST_HOSTS = 250
+RECIPE = 2  # raise it when tree.py finishes a tree differently: cached trees are then built anew
+
+
+def hosts(count: int) -> tuple[Host, ...]:
+    """The first `count` hosts: web1 db1 client1 web2 …, each group spread over two sites of two racks."""
+    if not 1 <= count <= MOST_HOSTS:
+        raise LabError(f"hosts: {count} is out of range (1-{MOST_HOSTS})")
+    return tuple(_host(index) for index in range(count))
+
+
+def _host(index: int) -> Host:
+    block, number = index % len(GROUPS) + 1, index // len(GROUPS) + 1
+    group = GROUPS[block - 1]
+    site, rack = PLACES[(number - 1) % len(PLACES)]
+    return Host(
+        name=f"{group}{number}",
+        group=group,
+        v4=f"10.77.{block}.{number}",
+        v6=f"fd77::{block}:{number}",  # the decimal digits of v4, read as they are written
+        labels={"tier": TIERS[group], "env": "lab"},
+        site=site,
+        rack=rack,
+    )
+
+
+def plan(wanted: Wanted) -> Lab:
+    """The whole lab as acts, in order; every act is idempotent, so a plan cut anywhere is simply made again."""
+    directory, name = wanted.directory, lab_name(wanted.directory)
+    root, members = root_name(wanted), hosts(wanted.hosts)
+    acts = [
+        Act(Kind.CGROUP, name),
+        Act(Kind.CGROUP, f"{name}/build"),
+        Act(Kind.TREE, str(directory / root)),
+        Act(Kind.DIRECTORY, f"/run/{name}"),
+        Act(Kind.LIMIT, str(directory / "inotify")),
+        Act(Kind.NETWORK, name),
+        Act(Kind.KEYS, str(directory / "keys")),
+        Act(Kind.FILE, str(directory / "known_hosts")),
+        Act(Kind.FILE, str(directory / "ssh_config")),
+    ]
+    for host in members:
+        home = directory / "hosts" / host.name
+        acts += [
+            Act(Kind.OVERLAY, str(home)),
+            Act(Kind.BPFFS, str(home / "bpf")),
+            Act(Kind.CGROUP, f"{name}/{host.name}"),
+        ]
+    acts += [Act(Kind.MACHINE, host.name) for host in members]
+    acts.append(Act(Kind.FILE, str(wanted.inventory)))
+    return Lab(
+        directory=directory,
+        inventory=wanted.inventory,
+        root=root,
+        hosts=wanted.hosts,
+        acts=tuple(acts),
+    )
+
+
+def root_name(wanted: Wanted) -> str:
+    """Name of the root tree: the same packages give the same tree, whatever their order."""
+    recipe = json.dumps([RECIPE, wanted.suite, sorted(set(wanted.packages))])
+    return "root-" + hashlib.sha256(recipe.encode()).hexdigest()[:10]
+
+
+def refusal(wanted: Lab, recorded: Lab | None) -> str:
+    """Why the wanted lab cannot be brought up beside the recorded one; empty when it can."""
+    if recorded is None or recorded == wanted:
+        return ""
+    if recorded.hosts != wanted.hosts:
+        return (
+            f"{wanted.directory}: a lab of {recorded.hosts} hosts is up, {wanted.hosts} are wanted: "
+            "run `make lab-down` first; nothing was changed"
+        )
+    return (
+        f"{wanted.directory}: a lab of {recorded.hosts} hosts is up that differs from the wanted one "
+        f"(root tree {recorded.root}, wanted {wanted.root}): run `make lab-down` first; nothing was changed"
+    )
+
+
+def tree_only(lab: Lab) -> tuple[Act, ...]:
+    """The acts up to the root tree: what can be done ahead of booting, and takes the longest."""
+    end = next(place for place, act in enumerate(lab.acts) if act.kind is Kind.TREE)
+    return lab.acts[: end + 1]
