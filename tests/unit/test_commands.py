@@ -42,3 +42,24 @@ def test_promised_command_is_there(listed, command):
 def test_documents_name_no_command_that_is_not_there(listed, document):
     named = re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)\b(?=[` ])", (ROOT / document).read_text())
     assert [command for command in named if command not in listed] == []
+
+
+def test_second_setup_installs_nothing():
+    done = subprocess.run(["tools/setup.sh"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""
+
+
+def test_locks_have_hashes_and_name_no_index():
+    for lock in (ROOT / "requirements").glob("*.lock"):
+        text = lock.read_text()
+        pinned = len(re.findall(r"^[a-z0-9-]+==", text, re.MULTILINE))
+        assert pinned == len(
+            re.findall(r"^[a-z0-9-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE)
+        )
+        assert "://" not in text
+
+
+def test_developers_lock_contains_the_agents():
+    agent, dev = ((ROOT / "requirements" / name).read_text() for name in ("agent.lock", "dev.lock"))
+    pins = re.findall(r"^[a-z0-9-]+==[^ ]+", agent, re.MULTILINE)
+    assert [pin for pin in pins if pin not in dev] == []
