@@ -137,7 +137,7 @@ class Reader:
         """Note every key nobody asked for, here and below."""
         for key in self.names():
             if key not in self._asked:
-                self.fault("", f"unknown key {show(key)}{_known(key, self._asked)}")
+                self.fault("", f"unknown key {show(key)}{did_you_mean(key, self._asked)}")
         for child in self._children:
             child.refuse_unread()
 
@@ -181,9 +181,21 @@ class Reader:
 
 
 def show(value: object) -> str:
-    """A value as JSON for a message, cut where it gets long."""
+    """A value as JSON for a message, cut where it gets long; nothing in it can move a terminal's cursor."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
+    if not text.isprintable():
+        text = json.dumps(value, default=repr)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: what was probably meant, or what there is if that is little."""
+    choices = list(known)
+    near = [choice for choice in choices if abs(len(choice) - len(word)) <= 3]
+    close = get_close_matches(word, near, n=1)
+    if close:
+        return f" (did you mean {show(close[0])}?)"
+    return f" (known: {', '.join(choices)})" if 0 < len(choices) <= 12 else ""
 
 
 def _typed(value: object, kind: type[T], what: str) -> T:
@@ -207,11 +219,6 @@ def _member(value: object, kind: type[E]) -> E:
     raise ValueError(f"{show(value)} is not one of {', '.join(allowed)}")
 
 
-def _known(key: str, known: Iterable[str]) -> str:
-    close = get_close_matches(key, known, n=1)
-    return f' (did you mean "{close[0]}"?)' if close else f" (known: {', '.join(known)})"
-
-
 def _anything(value: object) -> object:
     return value
 
@@ -221,10 +228,11 @@ def _list(value: object) -> list[object]:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"duplicate key {show(next(n for n in names if names.count(n) > 1))}")
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"duplicate key {show(name)}")
+        found[name] = value
     return found
 
 

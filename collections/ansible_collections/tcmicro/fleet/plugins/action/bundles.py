@@ -1,0 +1,109 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resolve the policies over the inventory, once, on the controller; all faults at once and nothing written then."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.inventory_facts import (
+    inventory_document,
+)
+
+from tcmicro_agent.errors import PolicyError
+from tcmicro_agent.policy.bundle import canonical, to_document
+from tcmicro_agent.policy.inventory import parse_inventory
+from tcmicro_agent.policy.resolve import resolve
+from tcmicro_agent.policy.source import parse_policies
+
+SUFFIXES = (".yml", ".yaml")
+
+
+class ActionModule(ActionBase):
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            {
+                "policies": {"type": "path", "required": True},
+                "directory": {"type": "path", "default": "build/bundles"},
+                "hosts_group": {"type": "str", "default": "tcmicro"},
+            }
+        )
+        hosts = _members(task_vars or {}, args["hosts_group"])
+        try:
+            policies = parse_policies(_sources(Path(args["policies"])))
+            document = inventory_document((task_vars or {})["hostvars"], hosts)
+            bundles = resolve(policies, parse_inventory(document))
+        except PolicyError as exc:
+            raise AnsibleActionFail(exc.message) from exc
+        documents = {host: to_document(bundle) for host, bundle in bundles.items()}
+        if not self._task.check_mode:
+            _write_all(Path(args["directory"]), documents.values())
+        digests = {host: document["digest"] for host, document in documents.items()}
+        result.update(changed=False, bundles=digests, directory=args["directory"])
+        return result
+
+
+def _members(variables: Mapping[str, Any], group: str) -> list[str]:
+    members = variables.get("groups", {}).get(group)
+    if not members:
+        raise AnsibleActionFail(f"hosts_group: the inventory has no group {group!r} with hosts")
+    return list(members)
+
+
+def _sources(directory: Path) -> list[tuple[str, str]]:
+    """Names and texts of the policy files. Names begin with the directory's own, so that bundles, which carry
+    them, are the same wherever the checkout lies."""
+    if not directory.is_dir():
+        raise AnsibleActionFail(f"policies: {directory} is not a directory")
+    files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES)
+    if not files:
+        advice = "to lift every policy, leave one empty file there"
+        raise AnsibleActionFail(f"policies: no *.yml in {directory}; {advice}")
+    return [(f"{directory.resolve().name}/{path.name}", _text(path)) for path in files]
+
+
+def _text(path: Path) -> str:
+    """What is not UTF-8 is kept as surrogates, which the parser refuses by line and column."""
+    try:
+        return path.read_text("utf-8", errors="surrogateescape")
+    except OSError as exc:
+        raise AnsibleActionFail(f"policies: {path}: {exc.strerror}") from exc
+
+
+def _write_all(directory: Path, documents: Iterable[dict[str, Any]]) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for document in documents:
+            _write(directory / f"{document['digest']}.json", canonical(document))
+    except OSError as exc:
+        raise AnsibleActionFail(f"directory: {exc.filename or directory}: {exc.strerror}") from exc
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all; a file that is there already is left alone."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

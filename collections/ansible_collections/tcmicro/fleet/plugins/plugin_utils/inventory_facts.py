@@ -1,0 +1,52 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible's variables → the inventory that policies are resolved over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from typing import Any
+
+Variables = Mapping[str, Any]
+
+
+def inventory_document(hostvars: Mapping[str, Variables], hosts: Iterable[str]) -> dict[str, Any]:
+    """The document that `parse_inventory` reads, with the given hosts."""
+    return {str(host): _host(hostvars[host]) for host in hosts}
+
+
+def _host(variables: Variables) -> dict[str, Any]:
+    return {
+        "groups": list(variables.get("group_names") or ()),
+        "labels": _labels(variables.get("tcmicro_labels") or {}),
+        "addresses": _addresses(variables),
+    }
+
+
+def _labels(labels: Any) -> Any:
+    """Numbers mean their digits, as in policies; anything else is left to be refused."""
+    if not isinstance(labels, Mapping):
+        return labels
+    return {str(key): _digits(value) for key, value in labels.items()}
+
+
+def _digits(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _addresses(variables: Variables) -> Any:
+    """`ansible_host` counts only where it is an address: a name may mean any of the host's, or a proxy's."""
+    addresses = variables.get("tcmicro_addresses")
+    if addresses is not None:
+        return addresses
+    host = variables.get("ansible_host")
+    return [host] if isinstance(host, str) and _is_address(host) else []
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

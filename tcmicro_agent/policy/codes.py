@@ -1,0 +1,68 @@
+"""The catalogue of what can be wrong with policies. A code keeps its meaning for ever; docs/policy.md lists them."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Code(Enum):
+    """TCM10 reading · TCM11 documents · TCM12 fields · TCM13 values · TCM14 names · TCM20 inventory."""
+
+    SYNTAX = "TCM1001"
+    DUPLICATE_KEY = "TCM1002"
+    YAML_FEATURE = "TCM1003"
+    TOO_LARGE = "TCM1004"
+    API_VERSION = "TCM1101"
+    KIND = "TCM1102"
+    MISSING = "TCM1201"
+    WRONG_TYPE = "TCM1202"
+    UNKNOWN_KEY = "TCM1203"
+    NOT_ALLOWED = "TCM1204"
+    EMPTY = "TCM1205"
+    NOT_YET = "TCM1206"
+    CIDR = "TCM1301"
+    HOST_BITS = "TCM1302"
+    PORT = "TCM1303"
+    REPEATED = "TCM1304"
+    NAME = "TCM1401"
+    DUPLICATE_NAME = "TCM1402"
+    INVENTORY = "TCM2001"
+    UNKNOWN_GROUP = "TCM2002"
+    UNKNOWN_HOST = "TCM2003"
+    UNKNOWN_LABEL = "TCM2004"
+    NO_HOST = "TCM2005"
+    NO_ADDRESS = "TCM2006"
+    MODES_DISAGREE = "TCM2007"
+
+    @property
+    def title(self) -> str:
+        return TITLES[self]
+
+
+TITLES = {
+    Code.SYNTAX: "the text is not YAML",
+    Code.DUPLICATE_KEY: "a key stands twice in one mapping",
+    Code.YAML_FEATURE: "anchors, aliases and tags are not part of the language",
+    Code.TOO_LARGE: "the file is too long or nested too deeply",
+    Code.API_VERSION: "apiVersion is not one this release reads",
+    Code.KIND: "kind is not one this release reads",
+    Code.MISSING: "a required field is missing",
+    Code.WRONG_TYPE: "a value has the wrong type",
+    Code.UNKNOWN_KEY: "a field that does not exist",
+    Code.NOT_ALLOWED: "a value that is not among the allowed ones",
+    Code.EMPTY: "a list or selector that must name something is empty",
+    Code.NOT_YET: "a field of the language that this release does not enforce yet",
+    Code.CIDR: "not a network in CIDR notation",
+    Code.HOST_BITS: "a network with host bits set",
+    Code.PORT: "not a protocol and port",
+    Code.REPEATED: "one value stands twice in a list",
+    Code.NAME: "a name or id with characters that are not allowed",
+    Code.DUPLICATE_NAME: "two policies, or two rules of a policy, have one name",
+    Code.INVENTORY: "a fact of the inventory cannot be used",
+    Code.UNKNOWN_GROUP: "no host is in the group",
+    Code.UNKNOWN_HOST: "the inventory has no such host",
+    Code.UNKNOWN_LABEL: "no host has the label",
+    Code.NO_HOST: "a selector matches no host",
+    Code.NO_ADDRESS: "a host that rules name has no address",
+    Code.MODES_DISAGREE: "policies on one host have different modes",
+}

@@ -1,0 +1,82 @@
+"""Values of a policy as people write it, every word with its place; `resolve.py` makes bundles of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Union
+
+from tcmicro_agent.policy.model import Action, Direction, Mode, Network, Service
+from tcmicro_agent.policy.problems import Where
+
+
+class Tier(Enum):
+    """In order of precedence. `system` (the failsafe) stands above all and cannot be written."""
+
+    QUARANTINE = "quarantine"
+    PLATFORM = "platform"
+    APP = "app"
+    BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A name somebody wrote, and where."""
+
+    text: str
+    where: Where
+
+
+@dataclass(frozen=True)
+class HostSelector:
+    """Hosts that are in any of the groups, have all the labels and are among the hosts; what is empty selects all."""
+
+    where: Where
+    groups: tuple[Word, ...] = ()
+    labels: tuple[tuple[Word, Word], ...] = ()
+    hosts: tuple[Word, ...] = ()
+    except_hosts: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cidrs:
+    """Addresses inside any of `networks` and none of `excluded`."""
+
+    where: Where
+    networks: tuple[Network, ...]
+    excluded: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class Anyone:
+    """Every address there is."""
+
+    where: Where
+
+
+Peer = Union[HostSelector, Cidrs, Anyone]
+
+
+@dataclass(frozen=True)
+class PolicyRule:
+    """Flows with any of the peers to any of the services."""
+
+    id: Word
+    direction: Direction
+    action: Action
+    peers: tuple[Peer, ...]
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One document of kind Policy."""
+
+    name: Word
+    tier: Tier
+    mode: Mode
+    mode_where: Where
+    subjects: HostSelector
+    default_ingress: Action
+    default_egress: Action
+    rules: tuple[PolicyRule, ...]

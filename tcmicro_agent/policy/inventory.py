@@ -1,0 +1,75 @@
+"""What policies may speak of: the hosts of the inventory with their groups, labels and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Union
+
+from tcmicro_agent.errors import PolicyError
+from tcmicro_agent.jsonutil import Reader, read, show
+from tcmicro_agent.policy.codes import Code
+
+Address = Union[IPv4Address, IPv6Address]
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host; its groups, labels and addresses are sorted."""
+
+    name: str
+    groups: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All hosts by name, in order of their names."""
+
+    hosts: Mapping[str, Host]
+
+
+def parse_inventory(document: object) -> Inventory:
+    """`{"web1": {"groups": [...], "labels": {...}, "addresses": [...]}}`, or PolicyError with every fault of it."""
+    try:
+        return read(document, _read_inventory, PolicyError)
+    except PolicyError as exc:
+        code = Code.INVENTORY.value
+        raise PolicyError([f"inventory: error {code}: {text}" for text in exc.problems]) from None
+
+
+def _read_inventory(doc: Reader) -> Inventory:
+    names = sorted(doc.names())
+    inventory = Inventory({name: _read_host(name, doc.get_object(name)) for name in names})
+    owners: dict[Address, str] = {}
+    for host in inventory.hosts.values():
+        for address in host.addresses:
+            owner = owners.setdefault(address, host.name)
+            if owner != host.name:
+                doc.fault(host.name, f"{address} is the address of {owner} too")
+    return inventory
+
+
+def _read_host(name: str, item: Reader) -> Host:
+    return Host(
+        name=name,
+        groups=tuple(sorted(set(item.get_strings("groups")))),
+        labels=tuple(sorted(item.get_map("labels").items())),
+        addresses=tuple(
+            sorted(set(item.get_values("addresses", _address)), key=lambda a: (a.version, a))
+        ),
+    )
+
+
+def _address(text: str) -> Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"{show(text)} is not an IP address") from None
+    if isinstance(address, IPv6Address) and ("%" in text or address.ipv4_mapped):
+        raise ValueError(f"{show(text)} must be a plain address, without zone or wrapped IPv4")
+    if address.is_loopback or address.is_multicast or address.is_unspecified:
+        raise ValueError(f"{show(text)} is no address that peers see")
+    return address

@@ -1,0 +1,93 @@
+"""The smallest pieces of a policy: names, label values, protocols with ports, networks."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+
+from tcmicro_agent.jsonutil import did_you_mean, show
+from tcmicro_agent.policy.codes import Code
+from tcmicro_agent.policy.intent import Word
+from tcmicro_agent.policy.model import Network, Protocol, Service
+from tcmicro_agent.policy.problems import Fault
+from tcmicro_agent.policy.source.fields import text_of
+from tcmicro_agent.policy.source.nodes import Node
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+CIDR = re.compile(r"([0-9A-Fa-f.:]+)/([0-9]{1,3})")
+SERVICE = re.compile(r"(tcp|udp)/([0-9]{1,9})(?:-([0-9]{1,9}))?")
+PROTOCOLS = ("tcp", "udp", "icmp", "any")
+MAPPED = ip_network("::ffff:0:0/96")
+
+
+def name_of(node: Node) -> Word:
+    """A name of our own: policy or rule id."""
+    text = text_of(node)
+    if not NAME.fullmatch(text):
+        allowed = "lower-case letters, digits and inner dashes, at most 63"
+        raise Fault(node.where, Code.NAME, f"{show(text)} is not a name ({allowed})")
+    return Word(text, node.where)
+
+
+def word_of(node: Node) -> Word:
+    """A name that the inventory gave."""
+    return Word(text_of(node), node.where)
+
+
+def label_of(node: Node) -> Word:
+    """The value of a label; a number means its digits."""
+    if isinstance(node.value, int) and not isinstance(node.value, bool):
+        return Word(str(node.value), node.where)
+    return word_of(node)
+
+
+def service_of(node: Node) -> Service:
+    """`tcp/5432`, `udp/8000-8080`, `icmp` or `any`."""
+    text = str(node.value) if isinstance(node.value, int) else text_of(node)
+    if text in ("any", "icmp"):
+        return Service(Protocol(text))
+    found = SERVICE.fullmatch(text)
+    if not found:
+        raise Fault(node.where, Code.PORT, f"{show(text)} is not a port; {_advice(text)}")
+    first, last = int(found[2]), int(found[3] or found[2])
+    for port in (first, last):
+        if not 1 <= port <= 65535:
+            raise Fault(node.where, Code.PORT, f"{show(text)}: {port} is not a port (1-65535)")
+    if first > last:
+        text = f"{show(text)} runs backwards; write {found[1]}/{last}-{first}"
+        raise Fault(node.where, Code.PORT, text)
+    return Service(Protocol(found[1]), first, last)
+
+
+def network_of(node: Node) -> Network:
+    """A network in CIDR notation, without host bits."""
+    text = text_of(node)
+    network = _network(node, text)
+    if network.version == 6 and network.subnet_of(MAPPED):  # type: ignore[arg-type]  # version 6
+        raise Fault(node.where, Code.CIDR, f"{show(text)} wraps IPv4; write the IPv4 network")
+    return network
+
+
+def _network(node: Node, text: str) -> Network:
+    try:
+        loose = ip_network(text, strict=False)
+    except ValueError:
+        loose = None
+    if loose is None or not CIDR.fullmatch(text):
+        advice = "write it like 10.0.0.0/8 or fd00::/8"
+        if loose is not None and "%" not in text:
+            advice = f"write {loose}"
+        raise Fault(node.where, Code.CIDR, f"{show(text)} is not a network; {advice}")
+    if ip_address(text.partition("/")[0]) != loose.network_address:
+        advice = f"{show(text)} has host bits set; write {loose}"
+        raise Fault(node.where, Code.HOST_BITS, advice)
+    return loose
+
+
+def _advice(text: str) -> str:
+    if text.isascii() and text.isdigit():
+        return f"name the protocol: tcp/{text}"
+    if text in ("tcp", "udp"):
+        return f"name the ports: {text}/1-65535"
+    guess = did_you_mean(text.partition("/")[0], PROTOCOLS) if "/" in text else ""
+    return f"write it like tcp/5432, udp/8000-8080, icmp or any{guess}"
