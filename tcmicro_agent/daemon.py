@@ -18,6 +18,7 @@ from tcmicro_agent.config import Config
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.report import start_of
 from tcmicro_agent.store import Store
 from tcmicro_agent.version import VERSION
 
@@ -85,7 +86,8 @@ class Daemon:
 
 def _introduction() -> dict[str, object]:
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"pid": os.getpid(), "release": VERSION, "started_at": started}
+    pid = os.getpid()
+    return {"pid": pid, "start": start_of(pid), "release": VERSION, "started_at": started}
 
 
 def notify(state: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from tcmicro_agent import abi, report
 from tcmicro_agent.config import Config
+from tcmicro_agent.errors import StoreError
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.version import VERSION
 
@@ -71,8 +73,19 @@ def serve(address: str, port: int, agent: Agent, config: Config) -> None:
         start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"tcmicro agent: metrics are at /metrics\n"]
 
-    server = make_server(address, port, application, handler_class=_QuietHandler)
+    kind = _Server6 if ":" in address else WSGIServer
+    try:
+        server = make_server(address, port, application, kind, _QuietHandler)
+    except OSError as exc:
+        raise StoreError(
+            f"metrics: cannot listen on {address} port {port}: {exc.strerror}",
+            hint="choose another metrics.port in /etc/tcmicro/agent.json",
+        ) from exc
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class _Server6(WSGIServer):
+    address_family = socket.AF_INET6
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -144,10 +144,18 @@ def _session(session: abi.Session, age: float, uids: dict[int, str]) -> dict[str
     }
 
 
+def start_of(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; with the pid it names the process for good (proc(5))."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])
+
+
 def _process(said: dict[str, Any]) -> dict[str, Any]:
     pid = int(said.get("pid") or 0)
-    cmdline = Path(f"/proc/{pid}/cmdline")
-    running = bool(pid) and cmdline.exists() and b"tc-micro" in cmdline.read_bytes()
+    running = bool(pid) and start_of(pid) == said.get("start")
     return {
         "running": running,
         "pid": pid if running else None,

@@ -1,0 +1,246 @@
+"""The agent itself in a namespace of its own: the daemon, its metrics and its command line, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from builders import bundle, rule
+from world import PEER, US, World, tcp
+
+from tcmicro_agent.policy import bundle as bundles
+from tcmicro_agent.policy.model import Action
+
+ROOT = Path(__file__).parents[2]
+SERVICE = 5432
+OPEN = bundle(rule("p/db", f"tcp/{SERVICE}", (1,)), endpoints={PEER: 1}, egress=Action.ALLOW)
+CLOSED = bundle()
+
+# A mount namespace with the test's own bpf file system, and the agent from this checkout with files of its own.
+INSIDE = """
+set -e
+mount -t sysfs sysfs /sys
+mount --bind {bpffs} /sys/fs/bpf
+exec {python} -c 'import sys
+from functools import partial
+from pathlib import Path
+from tcmicro_agent import release
+from tcmicro_agent.cli import main, verbs
+release.ROOT = Path("{build}")
+verbs.Store = partial(verbs.Store, Path("{root}"))
+sys.exit(main())' "$@"
+"""
+
+
+class Host:
+    """The agent in namespace `us`, with files below a temporary directory."""
+
+    def __init__(self, world: World, root: Path, bpffs: Path) -> None:
+        self.world = world
+        self.root = root
+        script = INSIDE.format(bpffs=bpffs, root=root, python=sys.executable, build=ROOT / "build")
+        enter = ["nsenter", f"--net=/run/netns/{world.us.name}", "unshare", "-m"]
+        self._argv = [*enter, "bash", "-c", script, "tc-micro"]
+        self.daemon: subprocess.Popen[str] | None = None
+
+    def run(self, *words: str) -> tuple[int, dict]:
+        done = subprocess.run(
+            [*self._argv, *words, "--json"], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def start(self) -> None:
+        self.daemon = subprocess.Popen(
+            [*self._argv, "run"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 20
+        while not self.status()["agent"]["running"]:
+            assert self.daemon.poll() is None, self.daemon.communicate()
+            assert time.monotonic() < deadline, "the agent did not start"
+            time.sleep(0.1)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.daemon is not None
+        os.kill(self.daemon.pid, number)
+        code = self.daemon.wait(10)
+        self.daemon.stderr.close()
+        return code
+
+    def status(self) -> dict:
+        return self.run("status")[1]
+
+    def write(self, policy) -> str:
+        path = self.root / "bundle.json"
+        path.write_bytes(bundles.canonical(bundles.to_document(policy)))
+        return str(path)
+
+    def configure(self, **content) -> None:
+        path = self.root / "etc/tcmicro/agent.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+
+    def metrics(self, path: str = "/metrics") -> str:
+        return self.world.us.inside(_get, f"http://127.0.0.1:9931{path}")
+
+
+def _get(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as exc:
+        return f"{exc.code} {exc.read().decode()}"
+
+
+@pytest.fixture(scope="module")
+def world():
+    made = World()
+    made.serve(made.us, SERVICE)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def host(world, tmp_path_factory, tmp_path):
+    bpffs = tmp_path_factory.mktemp("bpffs")
+    subprocess.run(["mount", "-t", "bpf", "bpf", bpffs], check=True)
+    made = Host(world, tmp_path, bpffs)
+    made.configure(mode="protect")
+    made.start()
+    yield made
+    if made.daemon.poll() is None:
+        made.stop()
+    made.run("detach")
+    assert not (bpffs / "tcmicro").exists()
+    subprocess.run(["umount", bpffs], check=True)
+
+
+def test_from_nothing_to_enforced_and_measured(host):
+    status = host.status()
+    assert status["datapath"]["interfaces"] == [{"name": "eth0", "ingress": True, "egress": True}]
+    assert status["policy"]["state"] == "none"
+    assert status["drift"] == []
+    code, applied = host.run("policy", "apply", host.write(OPEN))
+    assert (code, applied["changed"], applied["state"]) == (0, True, "committed")
+    assert tcp(host.world.peer, US, SERVICE)
+    assert not tcp(host.world.peer, US, 22)
+    assert host.run("policy", "apply", host.write(OPEN))[1]["changed"] is False
+    listed = host.run("policy", "list")[1]
+    assert {r["rule"]: r["hits"] for r in listed["rules"]}["p/db"] == 1
+    assert host.run("session", "list")[1]["total"] == 1
+    reasons = {c["reason"] for c in host.run("stats", "show")[1]["counters"]}
+    assert {"session", "rule_allow", "default_deny"} <= reasons
+    text = host.metrics()
+    assert "tc_micro_enforcing 1.0" in text
+    assert 'tc_micro_packets_denied_total{direction="ingress",reason="default_deny"}' in text
+    assert host.metrics("/other") == "404 tcmicro agent: metrics are at /metrics\n"
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
+def test_unconfirmed_policy_goes_away_with_or_without_the_agent(host, frozen):
+    host.run("policy", "apply", host.write(OPEN))
+    if frozen:
+        os.kill(host.daemon.pid, signal.SIGSTOP)
+    _, applied = host.run("policy", "apply", host.write(CLOSED), "--confirm-within", "5")
+    assert not tcp(host.world.peer, US, SERVICE)
+    deadline = time.monotonic() + 8
+    while not tcp(host.world.peer, US, SERVICE):
+        assert time.monotonic() < deadline, "the kernel did not take it back"
+    ticket = applied["transaction"]
+    code, refused = host.run("policy", "confirm", ticket["id"], "--token", ticket["token"])
+    assert (code, refused["kind"]) == (8, "Error")
+    assert host.status()["transaction"]["state"] == "reverted"
+    if frozen:
+        os.kill(host.daemon.pid, signal.SIGCONT)
+
+
+def test_enforcement_outlives_the_agent_and_the_next_one_takes_over(host):
+    host.run("policy", "apply", host.write(OPEN))
+    before = host.status()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        host.stop(number)
+        assert host.status()["agent"]["running"] is False
+        assert tcp(host.world.peer, US, SERVICE)
+        assert not tcp(host.world.peer, US, 22)
+        host.start()
+    after = host.status()
+    assert after["policy"] == before["policy"]
+    assert after["drift"] == []
+
+
+def test_a_detached_hook_is_put_back(host):
+    host.run("policy", "apply", host.write(OPEN))
+    links = list(
+        (Path(host._argv[-2].split("--bind ")[1].split()[0]) / "tcmicro/1/links").iterdir()
+    )
+    assert len(links) == 2
+    for link in links:
+        link.unlink()
+    deadline = time.monotonic() + 5
+    while host.status()["drift"]:
+        assert time.monotonic() < deadline, host.status()
+    assert not tcp(host.world.peer, US, 22)
+
+
+def test_the_hosts_ceiling_is_followed_on_reload(host):
+    host.run("policy", "apply", host.write(OPEN))
+    host.configure(mode="monitor")
+    os.kill(host.daemon.pid, signal.SIGHUP)
+    deadline = time.monotonic() + 5
+    while host.status()["policy"]["mode"] != "monitor":
+        assert time.monotonic() < deadline
+    assert tcp(host.world.peer, US, SERVICE)
+
+
+def test_a_bad_config_is_refused_and_changes_nothing(host):
+    host.run("policy", "apply", host.write(OPEN))
+    host.configure(mode="protekt")
+    os.kill(host.daemon.pid, signal.SIGHUP)
+    time.sleep(1.5)
+    assert host.daemon.poll() is None
+    assert tcp(host.world.peer, US, SERVICE)
+    assert not tcp(host.world.peer, US, 22)
+    code, error = host.run("status")
+    assert (code, error["kind"]) == (6, "Error")
+    assert 'mode: "protekt" is not one of monitor, protect' in error["error"]["message"]
+    host.configure(mode="protect")
+
+
+def test_a_bad_bundle_is_refused_with_every_fault(host):
+    document = bundles.to_document(OPEN)
+    document["mode"] = "x"
+    document["rules"][0]["services"][0]["last"] = 70000
+    path = host.root / "bad.json"
+    path.write_text(json.dumps(document))
+    code, error = host.run("policy", "apply", str(path))
+    assert code == 6
+    assert len(error["error"]["problems"]) >= 3
+    assert host.status()["policy"]["state"] == "none"
+
+
+def test_usage_and_root(host, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tcmicro_agent.cli.main",
+            "policy",
+            "apply",
+            "x",
+            "--confirm-within",
+            "0",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "'0' is not a number of seconds from 5 to 86400" in done.stderr
