@@ -10,7 +10,7 @@ pytestmark = pytest.mark.lab
 def test_nothing_is_left_on_hosts_and_machine(reach):
     evidence = reach(9)
     assert "filters, pins, units, users, processes, files left on hosts: none" in evidence
-    assert "programs left in the kernel: 0" in evidence
+    assert "of these programs left in the kernel: 0" in evidence
     assert "mounts, processes, namespaces left on this machine: none" in evidence
 
 

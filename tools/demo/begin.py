@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 
 from tools.demo import releases
-from tools.demo.machine import holdings
 from tools.demo.scene import Scene
 
 DATABASE = 5432
 
 
 def lab_up(scene: Scene) -> None:
-    scene.before = holdings()
     releases.build(scene)
     scene.succeed("lab boots", scene.plays.lab("present", "-e", f"lab_hosts={scene.size}"))
     hosts = scene.lab.hosts()

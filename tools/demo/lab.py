@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ def _groups(node: dict[str, Any]) -> dict[str, dict[str, Any]]:
 class Lab:
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.config = root / ".lab" / "ssh_config"
+        self.home = root / ".lab"
+        self.config = self.home / "ssh_config"
         self.inventory = root / "inventories" / "lab" / "hosts.yml"
 
     def groups(self) -> dict[str, dict[str, Any]]:
@@ -61,6 +63,13 @@ class Lab:
             if (members.get(host) or {}).get("ansible_host"):
                 return str(members[host]["ansible_host"])
         raise ToolError(f"{host}: no ansible_host in {self.inventory}")
+
+    def namespace(self) -> str:
+        """The network namespace that the lab's connections are opened in."""
+        found = re.search(r"/run/netns/(\S+)", self.config.read_text())
+        if found is None:
+            raise ToolError(f"{self.config}: names no network namespace")
+        return found[1]
 
     def ssh_argv(self, host: str, command: str, *, connect: float = 5) -> list[str]:
         """A connection of its own: nothing is shared with Ansible's or an earlier one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.demo.machine import Holdings, holdings, mounts_below, processes_naming, settled
+from tools.demo.machine import pinned_programs, still_loaded, traces_of
 from tools.demo.scene import Scene
 
 # Everything of ours that a host could still hold, one line each.
@@ -25,28 +25,23 @@ true
 
 def uninstall(scene: Scene) -> None:
     scene.traffic.quiet(scene.lab.hosts())
+    programs = pinned_programs(scene.lab.home)
+    scene.expect("programs of the hosts in this kernel", len(programs), holds=bool(programs))
     scene.succeed("uninstall.yml", scene.plays.run("uninstall"))
     left = {host: scene.lab.ssh(host, "sh -s", send=LEFTOVERS).out for host in scene.lab.hosts()}
     found = "; ".join(f"{host}: {lines}" for host, lines in left.items() if lines)
-    scene.expect(
-        "filters, pins, units, users, processes, files left on hosts",
-        found or "none",
-        holds=not found,
-    )
-    during = Holdings(scene.before.programs, holdings().namespaces)
-    programs = settled(during).programs
-    scene.expect("programs left in the kernel", len(programs), holds=not programs)
+    claim = "filters, pins, units, users, processes, files left on hosts"
+    scene.expect(claim, found or "none", holds=not found)
+    loaded = still_loaded(programs)
+    scene.expect("of these programs left in the kernel", len(loaded), holds=not loaded)
 
 
 def lab_down(scene: Scene) -> None:
+    namespace = scene.lab.namespace()
     scene.succeed("lab goes down", scene.plays.lab("absent"))
-    folder = scene.root / ".lab"
-    namespaces = sorted(settled(scene.before).namespaces)
-    left = [*mounts_below(folder), *processes_naming(folder), *namespaces]
+    left = "; ".join(traces_of(scene.lab.home, namespace))
     scene.expect(
-        "mounts, processes, namespaces left on this machine",
-        "; ".join(left) or "none",
-        holds=not left,
+        "mounts, processes, namespaces left on this machine", left or "none", holds=not left
     )
 
 

@@ -1,51 +1,53 @@
-"""What this machine holds of the lab and of us: kernel programs, namespaces, mounts, processes."""
+"""What this machine holds of the lab: kernel programs of its hosts, namespace, mounts, processes."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from tools.process import run
 
-SETTLE = 10  # seconds: the kernel frees programs and namespaces a moment after their last user
+SETTLE = 10  # seconds: the kernel frees programs a moment after their last user
 
 
-@dataclass(frozen=True)
-class Holdings:
-    """What exists once per machine, lab hosts included: they share its kernel."""
-
-    programs: frozenset[int] = frozenset()
-    namespaces: frozenset[str] = frozenset()
-
-    def since(self, before: Holdings) -> Holdings:
-        return Holdings(self.programs - before.programs, self.namespaces - before.namespaces)
+def pinned_programs(lab: Path) -> set[int]:
+    """Ids of the programs that the hosts of a lab have pinned, each in a bpf file system of its own."""
+    found = set()
+    for pin in lab.glob("hosts/*/bpf/tcmicro/*/programs/*"):
+        found.add(int(json.loads(run(["bpftool", "-j", "prog", "show", "pinned", str(pin)]))["id"]))
+    return found
 
 
-def holdings() -> Holdings:
-    programs = json.loads(run(["bpftool", "-j", "prog", "show"]) or "[]")
-    ids = (program["id"] for program in programs if program.get("type") == "sched_cls")
-    return Holdings(frozenset(ids), frozenset(path.name for path in Path("/run/netns").glob("*")))
-
-
-def settled(before: Holdings) -> Holdings:
-    """What is there that was not before, once that stops to shrink."""
+def still_loaded(programs: set[int]) -> set[int]:
+    """Those of the programs that this kernel does not let go of."""
     end = time.monotonic() + SETTLE
-    while (left := holdings().since(before)) != Holdings() and time.monotonic() < end:
+    while True:
+        loaded = json.loads(run(["bpftool", "-j", "prog", "show"]) or "[]")
+        left = programs & {program["id"] for program in loaded}
+        if not left or time.monotonic() > end:
+            return left
         time.sleep(0.5)
-    return left
 
 
-def mounts_below(folder: Path) -> list[str]:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [
-        point for point in (line.split()[4] for line in lines) if point.startswith(f"{folder}/")
+def traces_of(lab: Path, namespace: str) -> list[str]:
+    """What a lab has on this machine beside its cached files."""
+    places = [
+        Path("/run/netns") / namespace,
+        Path("/run") / namespace,
+        Path("/sys/fs/cgroup") / namespace,
     ]
+    found = [f"place {place}" for place in places if place.exists()]
+    return [*found, *_mounts_below(lab), *_processes_naming(lab)]
 
 
-def processes_naming(folder: Path) -> list[str]:
-    """Command lines that name a folder."""
+def _mounts_below(folder: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = (line.split()[4] for line in lines)
+    return [f"mount {point}" for point in points if point.startswith(f"{folder}/")]
+
+
+def _processes_naming(folder: Path) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -53,5 +55,5 @@ def processes_naming(folder: Path) -> list[str]:
         except OSError:
             continue  # it ended meanwhile
         if f"{folder}/" in words:
-            found.append(words)
+            found.append(f"process {words}")
     return found

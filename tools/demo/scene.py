@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.demo.lab import Lab
-from tools.demo.machine import Holdings
 from tools.demo.playbook import Outcome, Playbooks
 from tools.demo.traffic import Traffic
 from tools.process import ToolError
@@ -27,7 +26,6 @@ class Scene:
     size: int = 6
     artifacts: dict[str, Path] = field(default_factory=dict)  # release → file
     evidence: list[str] = field(default_factory=list)  # of the step under way
-    before: Holdings = Holdings()  # what this machine held before us
 
     def expect(self, claim: str, found: object = "", *, holds: bool) -> None:
         """Note a claim with what was found; end the step when it does not hold."""
