@@ -23,9 +23,11 @@ def journey(root):
     progress = Progress(Console(file=sys.__stdout__, force_terminal=False))
     plays = Playbooks(root, root / "build" / "fleet", progress.live)
     lab = Lab(root)
-    yield Journey(Scene(root, lab, plays, Traffic(lab), progress.say), progress, STEPS)
+    journey = Journey(Scene(root, lab, plays, Traffic(lab), progress.say), progress, STEPS)
+    yield journey
     plays.close()
-    plays.lab("absent")
+    if journey.scene.owns_lab:
+        plays.lab("absent")
 
 
 @pytest.fixture(scope="session")

@@ -31,9 +31,11 @@ def scene_at(root: Path, progress: Progress) -> Scene:
 def leave(scene: Scene, console: Console, *, keep: bool) -> None:
     """Nothing of the demo goes on running, whatever happened."""
     scene.plays.close()
+    if not scene.owns_lab:
+        return
     if keep:
         console.print("The lab stays up; 'make lab-down' takes it down.")
-    elif scene.lab.inventory.exists():
+    else:
         console.print("Taking the lab down.")
         scene.plays.lab("absent")
 

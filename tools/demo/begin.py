@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 
 from tools.demo import releases
-from tools.demo.scene import Scene
+from tools.demo.scene import Scene, StepError
 
 DATABASE = 5432
 
 
 def lab_up(scene: Scene) -> None:
+    if scene.lab.inventory.exists():
+        raise StepError(
+            "a lab is up already, maybe somebody works with it; run 'make lab-down' first"
+        )
+    scene.owns_lab = True
     releases.build(scene)
     scene.succeed("lab boots", scene.plays.lab("present", "-e", f"lab_hosts={scene.size}"))
     hosts = scene.lab.hosts()

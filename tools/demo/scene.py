@@ -24,6 +24,7 @@ class Scene:
     traffic: Traffic
     say: Callable[[str], None]
     size: int = 6
+    owns_lab: bool = False  # a lab that was up before is not ours to take down
     artifacts: dict[str, Path] = field(default_factory=dict)  # release → file
     evidence: list[str] = field(default_factory=list)  # of the step under way
 
