@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 VARIABLE = "SSH_CONNECTION"
+PROC = Path("/proc")
 
 
-def connection(proc: str = "/proc") -> dict[str, Any]:
+def connection(environ: Mapping[str, str], parent: int, proc: Path = PROC) -> dict[str, Any]:
     """Client address and port reached. sudo drops the variable, so the parents are asked too."""
-    found = os.environ.get(VARIABLE, "") or _of_parents(Path(proc), os.getppid())
-    return parse(found)
+    return parse(environ.get(VARIABLE, "") or _of_parents(proc, parent))
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ connection:
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def main() -> None:
     result = {
         "ok": all(finding["level"] != "fail" for finding in findings),
         "findings": findings,
-        "connection": connection(),
+        "connection": connection(os.environ, os.getppid()),
     }
     bad = [
         sentence(finding)
