@@ -42,10 +42,7 @@ def leave(scene: Scene, console: Console, *, keep: bool) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave the lab up at the end")
-    parser.add_argument(
-        "--until", type=int, default=len(STEPS), metavar="STEP", help="stop after it"
-    )
+    parser.add_argument("--keep", action="store_true", help="skip the last step, leave the lab up")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console()
@@ -53,7 +50,7 @@ def main() -> int:
     scene = scene_at(ROOT, progress)
     journey = Journey(scene, progress, STEPS)
     try:
-        journey.reach(len(STEPS) - options.keep)
+        journey.reach(len(STEPS) - 1 if options.keep else len(STEPS))
     except KeyboardInterrupt:
         console.print("Interrupted.")
     finally:
@@ -61,7 +58,7 @@ def main() -> int:
     results = journey.all_results()
     progress.table(results)
     console.print(f"Report: {report.write(results, BUILD).relative_to(ROOT)}", highlight=False)
-    return 0 if all(result.verdict == "ok" for result in journey.results) and journey.results else 1
+    return 1 if journey.failed or not results else 0
 
 
 if __name__ == "__main__":

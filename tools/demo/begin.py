@@ -17,6 +17,9 @@ def lab_up(scene: Scene) -> None:
         )
     scene.owns_lab = True
     releases.build(scene)
+    scene.say(
+        f"booting {scene.size} hosts; the first time their root tree is built, about a minute"
+    )
     scene.succeed("lab boots", scene.plays.lab("present", "-e", f"lab_hosts={scene.size}"))
     hosts = scene.lab.hosts()
     answering = [

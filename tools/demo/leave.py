@@ -39,6 +39,7 @@ def uninstall(scene: Scene) -> None:
 def lab_down(scene: Scene) -> None:
     namespace = scene.lab.namespace()
     scene.succeed("lab goes down", scene.plays.lab("absent"))
+    scene.owns_lab = False
     left = "; ".join(traces_of(scene.lab.home, namespace))
     scene.expect(
         "mounts, processes, namespaces left on this machine", left or "none", holds=not left

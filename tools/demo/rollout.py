@@ -14,6 +14,7 @@ WAVE = re.compile(r"wave (\d+): ([\w., -]+)")
 
 def good_canary(scene: Scene) -> None:
     web, db = scene.lab.members("web")[0], scene.lab.members("db")[0]
+    scene.say(f"canary.yml to {NEXT}, {BAKE} s of bake for each wave, while {web} talks to {db}")
     with scene.traffic.stream(web, scene.lab.address(db), DATABASE) as stream:
         outcome = scene.plays.run("canary", "-e", f"release={NEXT}", "-e", f"bake={BAKE}")
     scene.succeed("canary.yml", outcome)
@@ -41,6 +42,7 @@ def invocations(scene: Scene) -> dict[str, str]:
 
 def bad_canary(scene: Scene) -> None:
     before = invocations(scene)
+    scene.say(f"canary.yml to {BAD}, whose agent dies a few seconds after each start")
     outcome = scene.plays.run("canary", "-e", f"release={BAD}", "-e", f"bake={BAKE}")
     scene.expect(
         "canary.yml to the bad release ends with",
