@@ -189,13 +189,17 @@ def show(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: what was probably meant, or what there is if that is little."""
+    """The end of a message about an unknown word: what was probably meant, or else what there is if that is little."""
     choices = list(known)
-    near = [choice for choice in choices if abs(len(choice) - len(word)) <= 3]
+    listed = f" (known: {', '.join(choices)})" if 0 < len(choices) <= 12 else ""
+    return probably_meant(word, choices) or listed
+
+
+def probably_meant(word: str, known: Iterable[str]) -> str:
+    """The end of a message that has said what is allowed."""
+    near = [choice for choice in known if abs(len(choice) - len(word)) <= 3]
     close = get_close_matches(word, near, n=1)
-    if close:
-        return f" (did you mean {show(close[0])}?)"
-    return f" (known: {', '.join(choices)})" if 0 < len(choices) <= 12 else ""
+    return f" (did you mean {show(close[0])}?)" if close else ""
 
 
 def _typed(value: object, kind: type[T], what: str) -> T:

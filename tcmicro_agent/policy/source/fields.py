@@ -10,7 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from tcmicro_agent.jsonutil import did_you_mean, show
+from tcmicro_agent.jsonutil import did_you_mean, probably_meant, show
 from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.intent import Word
 from tcmicro_agent.policy.problems import Fault, Problems, Where
@@ -149,7 +149,7 @@ def choice_of(node: Node, kind: type[E]) -> E:
             return member
     allowed = [str(member.value) for member in kind]
     shown = show(node.value) if isinstance(node.value, (str, int, type(None))) else _kind(node)
-    hint = did_you_mean(node.value, allowed) if isinstance(node.value, str) else ""
+    hint = probably_meant(node.value, allowed) if isinstance(node.value, str) else ""
     text = f"{shown} is not one of {', '.join(allowed)}{hint}"
     raise Fault(node.where, Code.NOT_ALLOWED, text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address, ip_network
 
-from tcmicro_agent.jsonutil import did_you_mean, show
+from tcmicro_agent.jsonutil import probably_meant, show
 from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.intent import Word
 from tcmicro_agent.policy.model import Network, Protocol, Service
@@ -43,7 +43,7 @@ def label_of(node: Node) -> Word:
 
 def service_of(node: Node) -> Service:
     """`tcp/5432`, `udp/8000-8080`, `icmp` or `any`."""
-    text = str(node.value) if isinstance(node.value, int) else text_of(node)
+    text = str(node.value) if type(node.value) is int else text_of(node)
     if text in ("any", "icmp"):
         return Service(Protocol(text))
     found = SERVICE.fullmatch(text)
@@ -89,5 +89,5 @@ def _advice(text: str) -> str:
         return f"name the protocol: tcp/{text}"
     if text in ("tcp", "udp"):
         return f"name the ports: {text}/1-65535"
-    guess = did_you_mean(text.partition("/")[0], PROTOCOLS) if "/" in text else ""
+    guess = probably_meant(text.partition("/")[0], PROTOCOLS) if "/" in text else ""
     return f"write it like tcp/5432, udp/8000-8080, icmp or any{guess}"
