@@ -29,7 +29,7 @@ def test_current_release_is_the_one_installed(host, status):
 def test_release_is_what_its_manifest_says(host):
     manifest = json.loads(host.file("/opt/tcmicro/current/manifest.json").content_string)
     sums = "".join(f"{digest}  {name}\n" for name, digest in manifest["files"].items())
-    checked = host.run("cd /opt/tcmicro/current && printf %s '%s' | sha256sum --quiet -c", sums)
+    checked = host.run("cd /opt/tcmicro/current && printf %%s %s | sha256sum --quiet -c", sums)
     assert checked.rc == 0, checked.stdout
 
 
