@@ -118,7 +118,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=NEEDED, supports_check_mode=True)
     try:
         acts = change(module.params, check=module.check_mode)
-    except LabError as fault:
+    except (LabError, OSError) as fault:
         module.fail_json(msg=str(fault))
     sign = "-" if module.params["state"] == "absent" else "+"
     ops = [f"{sign} {act}" for act in acts]

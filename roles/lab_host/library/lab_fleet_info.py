@@ -54,7 +54,7 @@ def main() -> None:
     )
     try:
         lab = fleet.status(Path(module.params["directory"]).resolve())
-    except LabError as fault:
+    except (LabError, OSError) as fault:
         module.fail_json(msg=str(fault))
     module.exit_json(changed=False, lab=lab, table=documents.table(lab))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from .model import Act, LabError
@@ -15,6 +15,7 @@ class Bootable(Protocol):
     def exists(self, act: Act) -> bool: ...
     def make(self, act: Act) -> None: ...
     def answers(self, act: Act) -> bool: ...
+    def evidence(self, act: Act) -> str: ...
 
 
 class Clock(Protocol):
@@ -36,17 +37,20 @@ def boot(
             booting[act] = clock.now() + limit
         for act in [act for act in booting if machines.answers(act)]:
             del booting[act]
-        _check(machines, booting, limit, clock.now)
+        _check(machines, booting, limit, clock.now())
         if booting:
             clock.sleep(PAUSE)
     return started
 
 
-def _check(
-    machines: Bootable, booting: dict[Act, float], limit: float, now: Callable[[], float]
-) -> None:
+def _check(machines: Bootable, booting: dict[Act, float], limit: float, now: float) -> None:
     for act, deadline in booting.items():
+        fault = ""
         if not machines.exists(act):
-            raise LabError(f"{act.target}: systemd-nspawn ended while the host booted")
-        if now() > deadline:
-            raise LabError(f"{act.target}: sshd did not answer within {limit:.0f} s")
+            fault = "systemd-nspawn ended while the host booted"
+        elif now > deadline:
+            fault = f"sshd did not answer within {limit:.0f} s"
+        if fault:
+            raise LabError(
+                f"{act.target}: {fault}; {machines.evidence(act)}; run `make lab-down` to start anew"
+            )

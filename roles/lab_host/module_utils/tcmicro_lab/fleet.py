@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,10 +53,14 @@ def effects(lab: Lab, wanted: Wanted | None = None) -> dict[Kind, Any]:
     }
 
 
+def check_machine(directory: Path) -> None:
+    """Names everything that this machine lacks."""
+    if faults := preflight.missing(preflight.gather(directory)):
+        raise LabError("the lab cannot be brought up here:\n- " + "\n- ".join(faults))
+
+
 def wanted_lab(wanted: Wanted) -> Lab:
     """Plans and refuses; changes nothing."""
-    if faults := preflight.missing(preflight.gather(wanted.directory)):
-        raise LabError("the lab cannot be brought up here:\n- " + "\n- ".join(faults))
     lab = plan(wanted)
     if reason := refusal(lab, record.read(wanted.directory)):
         raise LabError(reason)
@@ -85,6 +90,7 @@ def present(wanted: Wanted, *, at_once: int, limit: float, check: bool) -> list[
 def _bring_up(
     wanted: Wanted, acts: Sequence[Act], *, at_once: int, limit: float, check: bool
 ) -> list[Act]:
+    check_machine(wanted.directory)
     if check:
         lab = wanted_lab(wanted)
         return to_make(lab, acts, effects(lab, wanted))
@@ -112,14 +118,14 @@ def absent(directory: Path, *, check: bool) -> list[Act]:
     """Removes everything in the record, the last made first, and goes on past failures to report them all."""
     if record.read(directory) is None:
         return []
+    if os.geteuid() != 0:
+        raise LabError(preflight.need_root(os.geteuid()))
     with record.lock(directory, LOCK_WAIT):
         lab = record.read(directory)
         if lab is None or check:
             return list(reversed(lab.acts)) if lab else []
         table = effects(lab)
-        table[Kind.CGROUP].kill(
-            lab.name
-        )  # first of all: nothing of ours runs while it is taken apart
+        table[Kind.CGROUP].kill(lab.name)  # nothing of the lab runs while it is taken apart
         failures = [fault for act in reversed(lab.acts) if (fault := _remove(table[act.kind], act))]
         if failures:
             raise LabError(

@@ -74,6 +74,12 @@ class Machines:
             return State(state="stopped", uptime=None)
         return State(state="running" if self.answers(act) else "silent", uptime=_age(pids))
 
+    def evidence(self, act: Act) -> str:
+        """Where to read on when a host does not come up, and the end of what stands there."""
+        console = self.lab.host_directory(self.hosts[act.target]) / "console.log"
+        tail = console.read_text(errors="replace").splitlines()[-3:]
+        return f"{console} ends with {' | '.join(tail)!r}" if tail else f"{console} is empty"
+
     def _cgroup(self, name: str) -> str:
         return self.lab.cgroup(self.hosts[name])
 

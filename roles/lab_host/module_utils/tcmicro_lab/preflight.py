@@ -46,10 +46,7 @@ def missing(facts: Facts) -> list[str]:
     absent = sorted(set(COMMANDS) - facts.commands)
     packages = " ".join(sorted({COMMANDS[name] for name in absent}))
     checks = (
-        (
-            facts.uid != 0,
-            f"uid {facts.uid} runs this, mounts and namespaces need root: run as root, or with sudo -E",
-        ),
+        (facts.uid != 0, need_root(facts.uid)),
         (absent, f"commands not found: {', '.join(absent)}: apt-get install {packages}"),
         (
             "bpf" not in facts.filesystems,
@@ -61,7 +58,7 @@ def missing(facts: Facts) -> list[str]:
             "no cgroup hierarchy is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
         ),
         (
-            facts.cgroups and not facts.cgroups_writable,
+            facts.uid == 0 and facts.cgroups and not facts.cgroups_writable,
             f"cgroups are not writable at {facts.cgroups[0] if facts.cgroups else ''}: "
             "in a container, start it privileged with its own writable cgroup mount",
         ),
@@ -80,6 +77,10 @@ def missing(facts: Facts) -> list[str]:
         ),
     )
     return [text for fault, text in checks if fault]
+
+
+def need_root(uid: int) -> str:
+    return f"uid {uid} runs this, mounts and namespaces need root: run as root, or with sudo -E"
 
 
 def gather(directory: Path, which: Callable[[str], str | None] = shutil.which) -> Facts:

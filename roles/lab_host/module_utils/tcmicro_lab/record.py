@@ -46,9 +46,21 @@ def parse(text: str, where: Path) -> Lab:
     except (ValueError, KeyError, TypeError) as fault:
         raise LabError(f"{where}: not a lab record ({fault!r})") from fault
     if lab.directory != where.parent:
-        raise LabError(f"{where}: is the record of {lab.directory}: the directory was moved or copied "
-                       "while a lab was up; move it back and run lab_state=absent")  # fmt: skip
+        raise LabError(
+            f"{where}: is the record of {lab.directory}: the directory was moved or copied "
+            "while a lab was up; move it back and run lab_state=absent"
+        )
+    if strange := [str(act) for act in lab.acts if not _ours(act, lab)]:
+        raise LabError(f"{where}: names what is not this lab's: {', '.join(strange)}")
     return lab
+
+
+def _ours(act: Act, lab: Lab) -> bool:
+    """Paths lie in the lab's directory, names begin with the lab's name; only then is removing safe."""
+    if act.kind is Kind.MACHINE or act.target in (lab.name, str(lab.sockets), str(lab.inventory)):
+        return True
+    inside = act.target.startswith((f"{lab.name}/", f"{lab.directory}/"))
+    return inside and ".." not in act.target.split("/")
 
 
 def read(directory: Path) -> Lab | None:

@@ -1,0 +1,88 @@
+"""The plan of a lab: its hosts, its acts and their order, and when it is refused."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+
+import pytest
+from tcmicro_lab import plan
+from tcmicro_lab.model import Kind, LabError, lab_name
+
+
+def test_six_hosts_are_two_of_each_group():
+    names = [host.name for host in plan.hosts(6)]
+    assert names == ["web1", "db1", "client1", "web2", "db2", "client2"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 40, 250])
+def test_names_and_addresses_are_distinct_and_in_the_address_plan(count):
+    hosts = plan.hosts(count)
+    assert len({host.name for host in hosts}) == count
+    for field, network in (("v4", "10.77.0.0/16"), ("v6", "fd77::/64")):
+        addresses = {ipaddress.ip_address(getattr(host, field)) for host in hosts}
+        assert len(addresses) == count
+        assert all(address in ipaddress.ip_network(network) for address in addresses)
+    assert not {plan.CONTROLLER_V4, plan.CONTROLLER_V6} & {host.v4 for host in hosts}
+
+
+def test_a_growing_lab_keeps_its_hosts():
+    assert plan.hosts(40)[:6] == plan.hosts(6)
+
+
+def test_every_group_is_spread_over_all_racks():
+    racks = Counter((host.group, host.site, host.rack) for host in plan.hosts(12))
+    assert len(racks) == 12
+    assert len({(host.group, host.site) for host in plan.hosts(6)}) == 6
+
+
+@pytest.mark.parametrize("count", [-1, 0, 251])
+def test_counts_out_of_range_are_refused(count):
+    with pytest.raises(LabError, match=r"out of range \(1-250\)"):
+        plan.hosts(count)
+
+
+def test_machines_start_after_all_they_need_and_before_the_inventory(wanted):
+    kinds = [act.kind for act in plan.plan(wanted(2)).acts]
+    first, last = kinds.index(Kind.MACHINE), len(kinds) - 1 - kinds[::-1].index(Kind.MACHINE)
+    needed = {Kind.TREE, Kind.NETWORK, Kind.KEYS, Kind.OVERLAY, Kind.BPFFS, Kind.CGROUP, Kind.LIMIT}
+    assert needed <= set(kinds[:first])
+    assert set(kinds[first : last + 1]) == {Kind.MACHINE}
+    assert kinds[last + 1 :] == [Kind.FILE]
+
+
+def test_no_act_stands_twice(wanted):
+    acts = plan.plan(wanted(40)).acts
+    assert len(set(acts)) == len(acts)
+
+
+def test_tree_comes_with_the_cgroup_that_holds_its_builder(wanted):
+    kinds = [act.kind for act in plan.tree_only(plan.plan(wanted()))]
+    assert kinds == [Kind.CGROUP, Kind.CGROUP, Kind.TREE]
+
+
+def test_two_checkouts_share_no_name(wanted):
+    names = {lab_name(wanted(directory=path).directory) for path in ("/a/.lab", "/b/.lab")}
+    assert len(names) == 2
+    assert all(len(name) == len("tcm-123456") for name in names)
+
+
+def test_tree_depends_on_the_set_of_packages_only(wanted):
+    one, two = wanted(packages=("a", "b")), wanted(packages=("b", "a", "b"))
+    assert plan.root_name(one) == plan.root_name(two) != plan.root_name(wanted(packages=("a",)))
+
+
+def test_the_same_lab_is_welcome(wanted):
+    lab = plan.plan(wanted())
+    assert plan.refusal(lab, None) == plan.refusal(lab, lab) == ""
+
+
+def test_a_lab_of_another_size_is_refused(wanted):
+    reason = plan.refusal(plan.plan(wanted(40)), plan.plan(wanted(6)))
+    assert "a lab of 6 hosts is up, 40 are wanted: run `make lab-down` first" in reason
+
+
+def test_a_lab_of_other_packages_is_refused(wanted):
+    reason = plan.refusal(plan.plan(wanted()), plan.plan(wanted(packages=("other",))))
+    assert "root tree" in reason
+    assert "make lab-down" in reason
