@@ -22,7 +22,7 @@ setup: ## Install what is missing: Debian packages and the pinned Python environ
 demo: setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: check ## Run every test there is (root; under 25 minutes)
+test: check artifact ## Run every test there is (root; under 25 minutes)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
