@@ -52,6 +52,7 @@ class Daemon:
         while not self._stop:
             config = self._tick(config)
             self._wake.wait(TICK_S)
+            self._wake.clear()
         notify("STOPPING=1")
         log.info("stopped; enforcement goes on")
 

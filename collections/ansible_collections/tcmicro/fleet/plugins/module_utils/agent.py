@@ -111,8 +111,12 @@ class Service:
 
     def launch(self, verb: str) -> None:
         """start or restart the unit without waiting for it; a unit that failed too often may try again."""
-        self._run(["systemctl", "reset-failed", UNIT])
+        self.forget_failure()
         self._systemctl(["systemctl", "--no-block", verb, UNIT])
+
+    def forget_failure(self) -> None:
+        """Clear the failed state; systemd says no where there is none, which is as good."""
+        self._run(["systemctl", "reset-failed", UNIT])
 
     def reload_units(self) -> None:
         self._systemctl(["systemctl", "daemon-reload"])

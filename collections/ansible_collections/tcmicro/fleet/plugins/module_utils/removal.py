@@ -44,6 +44,8 @@ class Removal:
             yield Step("stop the service", lambda: self._service.act("stop"))
         if service["enabled"]:
             yield Step("disable the service", lambda: self._service.act("disable"))
+        if service["failed"]:
+            yield Step("clear the failed state", self._service.forget_failure)
 
     def _datapath_steps(self) -> Iterator[Step]:
         if self._pins.exists() or self._filters():
@@ -79,8 +81,10 @@ class Removal:
             yield Step(f"remove {layout.home}", lambda: shutil.rmtree(layout.home))
 
     def _remove_unit(self) -> None:
+        """A unit that failed while it was stopped would stay listed as failed and not found."""
         self._layout.unit.unlink()
         self._service.reload_units()
+        self._service.forget_failure()
 
 
 def _ours(listing: str) -> bool:
