@@ -163,18 +163,14 @@ class Clsact:
             )
 
 
-def choose(kind: str, pins: Path, probe: libbpf.Program, interface: Interface) -> Hook:
-    """The hook of that kind; "auto" takes tcx when the kernel accepts a link, shown by making one."""
+def choose(kind: str, pins: Path, interface: Interface) -> Hook:
+    """The hook of that kind; "auto" takes tcx where the kernel knows it on this interface."""
     if kind == "clsact":
         return Clsact()
-    tcx = Tcx(pins)
-    if kind == "tcx" or tcx.attached(interface, Direction.INGRESS) is not None:
-        return tcx
-    try:
-        os.close(libbpf.link_create(probe, interface.index, TCX_ATTACH_TYPES[Direction.INGRESS]))
-    except KernelError:
-        return Clsact()
-    return tcx
+    ingress = TCX_ATTACH_TYPES[Direction.INGRESS]
+    if kind == "tcx" or libbpf.accepts(interface.index, ingress):
+        return Tcx(pins)
+    return Clsact()
 
 
 def _program_id(options: Any) -> int:

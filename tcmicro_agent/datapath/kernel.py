@@ -91,8 +91,7 @@ class Kernel:
     # --- attaching ---
 
     def hook(self, kind: str, interface: hooks.Interface) -> hooks.Hook:
-        with self._program(PROGRAMS[abi.Direction.INGRESS]) as probe:
-            return hooks.choose(kind, self.pins / "links", probe.program, interface)
+        return hooks.choose(kind, self.pins / "links", interface)
 
     def attach(self, kind: str, interface: hooks.Interface) -> None:
         """Attaches or swaps both programs; the directions are independent, each in one step."""

@@ -260,6 +260,15 @@ def pin(fd: int, path: Path) -> None:
     os.rename(temporary, path)
 
 
+def accepts(ifindex: int, attach_type: int) -> bool:
+    """Whether the kernel knows this kind of hook on the interface; a query, nothing is attached."""
+    flags, count = c_uint32(), c_uint32()
+    query = library().bpf_prog_query
+    if query(ifindex, attach_type, c_uint32(0), byref(flags), None, byref(count)) >= 0:
+        return True
+    return ctypes.get_errno() != EINVAL
+
+
 def link_create(program: Program, ifindex: int, attach_type: int) -> int:
     """A link of a program to an interface hook; raises KernelError where the kernel has no such hook."""
     return _check(
