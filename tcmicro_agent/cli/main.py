@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.cli import output, verbs
-from tcmicro_agent.config import DEFAULT_PORT
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.version import VERSION
 
@@ -59,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     add = _adder(verb, common)
     add("status", verbs.status, "release, datapath, live policy and pending change")
     check = add("preflight", verbs.preflight, "can this host run the agent? all findings at once")
-    check.add_argument("--metrics-port", type=int, default=DEFAULT_PORT, metavar="PORT")
+    check.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="default: as this host is configured"
+    )
     add("run", verbs.run, "the agent itself (tcmicro-agent.service)")
     add("detach", verbs.detach, "remove our programs and pins: nothing is enforced any more")
     _add_policy(_group(verb, "policy", "the bundle this host enforces"), common)

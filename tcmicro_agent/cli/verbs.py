@@ -82,7 +82,7 @@ def failsafe_set(args: argparse.Namespace) -> Result:
 
 
 def preflight(args: argparse.Namespace) -> Result:
-    needs = checks.Needs(metrics_port=args.metrics_port)
+    needs = checks.Needs(metrics_port=args.metrics_port or Store().config().metrics_port)
     findings = checks.judge(checks.collect_facts(needs), needs)
     return checks.document(findings), 0 if checks.allowed(findings) else NEGATIVE
 
