@@ -16,13 +16,18 @@ export LC_ALL := C.UTF-8
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# no command, but what some commands need
+.PHONY: needs-root
+needs-root:
+	@test "$$(id -u)" = 0 || { echo "$(MAKE): this needs root, you are $$(id -un): run it with sudo" >&2; exit 1; }
+
 setup: ## Install what is missing: Debian packages and the pinned Python environment in .venv
 	@tools/setup.sh
 
-demo: setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
+demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: check artifact ## Run every test there is (root; under 25 minutes)
+test: needs-root check artifact ## Run every test there is (root; under 25 minutes)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
@@ -44,16 +49,16 @@ artifact: setup ## Build build/tcmicro-VERSION-ARCH.tar.gz, what a fleet host ge
 bpf: setup ## Compile the kernel programs to build/tcmicro.bpf.o
 	@python -m tools.compile_bpf
 
-lab-up: setup ## Boot the lab, a fleet of Debian hosts on this machine (HOSTS=6)
+lab-up: needs-root setup ## Boot the lab, a fleet of Debian hosts on this machine (HOSTS=6)
 	$(LAB) -e lab_state=present -e lab_hosts=$(HOSTS)
 
-lab-down: setup ## Stop the lab and remove everything it recorded but its cached root tree
+lab-down: needs-root setup ## Stop the lab and remove everything it recorded but its cached root tree
 	$(LAB) -e lab_state=absent
 
-lab-status: setup ## Say which lab hosts run and how to reach them
+lab-status: needs-root setup ## Say which lab hosts run and how to reach them
 	$(LAB) -e lab_state=status
 
-bench: setup bpf ## Measure the datapath against an empty program (build/bench.json)
+bench: needs-root setup bpf ## Measure the datapath against an empty program (build/bench.json)
 	@python -m tests.bench
 
 lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes

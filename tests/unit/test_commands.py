@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,18 @@ def test_developers_lock_contains_the_agents():
     agent, dev = ((ROOT / "requirements" / name).read_text() for name in ("agent.lock", "dev.lock"))
     pins = re.findall(r"^[a-z0-9-]+==[^ ]+", agent, re.MULTILINE)
     assert [pin for pin in pins if pin not in dev] == []
+
+
+@pytest.mark.parametrize("command", ["demo", "test", "lab-up", "lab-down", "lab-status", "bench"])
+def test_without_root_one_line_says_so(command):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        shutil.copy(ROOT / "Makefile", folder)
+        other = {"user": "nobody"} if os.geteuid() == 0 else {}
+        argv = ["make", command, "VERSION=0"]
+        done = subprocess.run(
+            argv, cwd=folder, capture_output=True, text=True, check=False, **other
+        )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert "make: this needs root, you are " in done.stderr
