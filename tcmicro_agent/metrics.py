@@ -29,15 +29,15 @@ class AgentCollector(Collector):
         self._config = config
 
     def collect(self) -> Iterator[Metric]:
-        status = report.status(self._agent, self._config)
-        yield _info(status)
+        state = report.enforcement(self._agent, self._config)
+        yield _info(state)
         yield _gauge(
             "enforcing",
             "1 while a policy in protect mode rules on every interface",
-            _enforcing(status),
+            _enforcing(state),
         )
         yield _gauge(
-            "policy_generation", "Number of the live generation", status["policy"]["generation"]
+            "policy_generation", "Number of the live generation", state["policy"]["generation"]
         )
         yield from _packets(self._agent)
         yield from self._sessions()
@@ -99,17 +99,17 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"tc_micro_{name}", text, value=value)
 
 
-def _info(status: dict[str, Any]) -> Metric:
+def _info(state: dict[str, Any]) -> Metric:
     info = GaugeMetricFamily(
         "tc_micro_agent_info", "Release and hook of the agent", labels=["version", "hook"]
     )
-    info.add_metric([VERSION, status["datapath"]["hook"] or "none"], 1)
+    info.add_metric([VERSION, state["datapath"]["hook"] or "none"], 1)
     return info
 
 
-def _enforcing(status: dict[str, Any]) -> int:
-    protecting = status["policy"]["state"] != "none" and status["policy"]["mode"] == "protect"
-    return int(protecting and not status["drift"])
+def _enforcing(state: dict[str, Any]) -> int:
+    protecting = state["policy"]["state"] != "none" and state["policy"]["mode"] == "protect"
+    return int(protecting and not state["drift"])
 
 
 def _packets(agent: Agent) -> Iterator[Metric]:

@@ -22,24 +22,32 @@ def document(kind: str, **content: Any) -> dict[str, Any]:
 def status(agent: Agent, config: Config) -> dict[str, Any]:
     """The Status document; with no datapath loaded its policy part says so instead of failing."""
     loaded = agent.kernel.loaded
-    interfaces = _interfaces(agent, config) if loaded else []
     return document(
         "Status",
         release=VERSION,
         abi=abi.ABI,
         agent=_process(agent.store.agent()),
-        datapath={
+        **enforcement(agent, config),
+        transaction=_transaction(agent.transaction(), agent.clock.boot_ms()),
+        counters=_totals(agent) if loaded else {},
+        sessions=_session_total(agent) if loaded else 0,
+    )
+
+
+def enforcement(agent: Agent, config: Config) -> dict[str, Any]:
+    """What is hooked, which policy rules and what is amiss; walks no counters and no sessions."""
+    loaded = agent.kernel.loaded
+    interfaces = _interfaces(agent, config) if loaded else []
+    return {
+        "datapath": {
             "loaded": loaded,
             "hook": _hook(agent, config) if loaded else None,
             "mode": config.mode.value,
             "interfaces": interfaces,
         },
-        policy=_policy(agent) if loaded else {"state": "none", "generation": 0, "digest": ""},
-        transaction=_transaction(agent.transaction(), agent.clock.boot_ms()),
-        counters=_totals(agent) if loaded else {},
-        sessions=_session_total(agent) if loaded else 0,
-        drift=_drift(loaded, interfaces),
-    )
+        "policy": _policy(agent) if loaded else {"state": "none", "generation": 0, "digest": ""},
+        "drift": _drift(loaded, interfaces),
+    }
 
 
 def stats(agent: Agent) -> dict[str, Any]:
@@ -184,10 +192,10 @@ def _hook(agent: Agent, config: Config) -> str | None:
 
 def _policy(agent: Agent) -> dict[str, Any]:
     observed = agent.observe()
-    live, numbers = observed.live, agent.store.books()
+    live, books = observed.live, agent.store.books()
     state = "none" if not live.generation else "pending" if observed.pending else "committed"
     bundle = agent.store.bundle(live.digest) if live.generation else None
-    previous = numbers.previous if state == "committed" else numbers.confirmed
+    previous = books.previous if state == "committed" else books.confirmed
     return {
         "generation": live.generation,
         "digest": live.digest if live.generation else "",

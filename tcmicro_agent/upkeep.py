@@ -31,11 +31,8 @@ def converge(agent: Agent, config: Config) -> list[str]:
 
 
 def write_failsafe(agent: Agent, config: Config) -> list[str]:
-    wanted, actual = config.failsafe_keys(), agent.kernel.failsafe()
-    if wanted == actual:
-        return []
-    agent.kernel.write_failsafe(wanted - actual, actual - wanted)
-    return [f"failsafe: {len(wanted - actual)} added, {len(actual - wanted)} removed"]
+    added, removed = agent.kernel.set_failsafe(config.failsafe_keys())
+    return [f"failsafe: {added} added, {removed} removed"] if added or removed else []
 
 
 def _attach(agent: Agent, config: Config) -> list[str]:

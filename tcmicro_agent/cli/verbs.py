@@ -75,10 +75,9 @@ def policy_revert(_: argparse.Namespace) -> Result:
 def failsafe_set(args: argparse.Namespace) -> Result:
     here = agent()
     wanted = configuration.parse_failsafe(read_document(Path(args.file)))
-    keys, actual = frozenset(entry.key() for entry in wanted), here.kernel.failsafe()
-    here.kernel.write_failsafe(keys - actual, actual - keys)
-    done = [f"{len(keys - actual)} added, {len(actual - keys)} removed"]
-    return report.document("Failsafe", changed=keys != actual, done=done), 0
+    added, removed = here.kernel.set_failsafe(frozenset(entry.key() for entry in wanted))
+    done = [f"{added} added, {removed} removed"]
+    return report.document("Failsafe", changed=bool(added or removed), done=done), 0
 
 
 def preflight(args: argparse.Namespace) -> Result:

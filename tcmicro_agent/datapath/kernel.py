@@ -163,12 +163,14 @@ class Kernel:
     def failsafe(self) -> frozenset[bytes]:
         return frozenset(self.map("tcm_failsafe"))
 
-    def write_failsafe(self, add: frozenset[bytes], remove: frozenset[bytes]) -> None:
-        table = self.map("tcm_failsafe")
-        for key in sorted(add):
+    def set_failsafe(self, wanted: frozenset[bytes]) -> tuple[int, int]:
+        """Makes the failsafe what is wanted; how many keys came and went. What stays is not touched."""
+        table, actual = self.map("tcm_failsafe"), self.failsafe()
+        for key in sorted(wanted - actual):
             table.put(key, abi.U32.pack(1))
-        for key in sorted(remove):
+        for key in sorted(actual - wanted):
             table.delete(key)
+        return len(wanted - actual), len(actual - wanted)
 
     # --- observation ---
 

@@ -15,7 +15,7 @@ class Datapath:
         self.kernel = kernel
         self.generation = max(header.generation for header in kernel.headers())
         self.numbers: dict[str, int] = {}
-        kernel.write_failsafe(frozenset(), kernel.failsafe())
+        kernel.set_failsafe(frozenset())
         for slot in range(abi.SLOTS):
             kernel.clear_slot(slot)
         kernel.transition(kernel.control().word.encode(), 0)

@@ -140,7 +140,7 @@ def test_swapping_the_program_keeps_connections(guarded):
 def test_failsafe_of_the_config_keeps_ssh(guarded):
     world = guarded.world
     ssh = Failsafe(Direction.INGRESS, rule("x", "tcp/22").services[0].protocol, 22, _network(PEER))
-    guarded.kernel.write_failsafe(Config(failsafe=(ssh,)).failsafe_keys(), frozenset())
+    guarded.kernel.set_failsafe(Config(failsafe=(ssh,)).failsafe_keys())
     guarded.enforce(bundle())
     assert tcp(world.peer, US, 22)
     assert not tcp(world.peer, US, 22, source=STRANGER)

@@ -92,7 +92,7 @@ def test_failsafe_keeps_both_legs_open_under_deny_all(datapath):
     ssh = Failsafe(Way.INGRESS, Protocol.TCP, 22, _network(f"{OTHER}/32"))
     ssh6 = Failsafe(Way.INGRESS, Protocol.TCP, 22, _network("fd99::/16"))
     dns = Failsafe(Way.EGRESS, Protocol.UDP, 53, _network("10.0.0.0/8"))
-    datapath.kernel.write_failsafe(frozenset(e.key() for e in (ssh, ssh6, dns)), frozenset())
+    datapath.kernel.set_failsafe(frozenset(e.key() for e in (ssh, ssh6, dns)))
     datapath.enforce(bundle())
     assert datapath.reason(IN, tcp_packet(OTHER, 999, US, 22)) is Reason.FAILSAFE
     assert datapath.reason(OUT, tcp_packet(US, 22, OTHER, 999, SYN | ACK)) is Reason.FAILSAFE
