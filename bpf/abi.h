@@ -12,7 +12,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define TCM_ABI 1
+#define TCM_ABI 2
 #define TCM_SLOTS 4 /* active, previous, staged, building */
 #define TCM_WORLD 0 /* identity of every address that no policy names */
 
@@ -41,7 +41,23 @@ enum tcm_reason {
 	TCM_NON_IP = 13,	     /* ARP and other ethertypes: not ours to judge */
 	TCM_FAILSAFE = 14,	     /* policy would refuse it, the failsafe keeps it open */
 	TCM_UNENFORCED = 15,	     /* no policy is active on this host */
-	TCM_REASONS = 16,
+	TCM_FORWARD_ALLOW = 16,	     /* routed through this host, and the default for forwarded traffic allows */
+	TCM_FORWARD_DENY = 17,	     /* routed through this host, and the default for forwarded traffic denies */
+	TCM_SYN_FLOOD = 18,	     /* allowed by policy, but its source opens too many connections */
+	TCM_DHCP = 19,		     /* policy would refuse it, but this host gets its address by it */
+	TCM_VLAN = 20,		     /* tagged frame of a VLAN interface that is guarded itself: judged there */
+};
+#define TCM_REASONS 32 /* room in the counters */
+
+/* Three kinds of default: for flows to us, from us, and routed through us. */
+enum tcm_default { TCM_DEFAULT_INGRESS = 0, TCM_DEFAULT_EGRESS = 1, TCM_DEFAULT_FORWARD = 2, TCM_DEFAULTS = 3 };
+
+/* Under whose authority a packet was counted. */
+enum tcm_bank {
+	TCM_ENFORCED = 0, /* the live policy, or none */
+	TCM_AUDITED = 1,  /* refused, and let pass because the mode is monitor */
+	TCM_TRIAL = 2,	  /* the staged policy: a share of the new flows is judged by it */
+	TCM_BANKS = 3,
 };
 
 /* --- control: which slot is live ------------------------------------------------------------------- */
@@ -74,14 +90,39 @@ enum tcm_transition_result {
 	TCM_EXPIRED = 3,  /* the deadline had passed: latched to the fallback, nothing else changed */
 };
 
+/*
+ * The staged slot. word = staged:4 (1: there is one) | slot:4 | share:8 (percent of new flows it judges) |
+ * deadline:48 (boottime ms, 0 = none; past it the share is 0, the comparison goes on). 0 = nothing is staged.
+ */
+struct tcm_trial {
+	__u64 word;
+};
+
+/* New flows by (direction, verdict of the live policy, verdict of the staged one). */
+#define TCM_COMPARISON(direction, live, staged) (((direction) * 2 + (live)) * 2 + (staged))
+#define TCM_COMPARISONS (TCM_DIRECTIONS * 4)
+
+/* Where the staged policy decides otherwise: counted per pair of rules, peer and service. */
+struct tcm_difference_key {
+	__u32 rule;	    /* counter index in the live policy */
+	__u32 staged_rule;
+	__u32 identity;	    /* of the peer, as the live policy numbers it */
+	__u32 generation;   /* of the staged policy */
+	__be16 port;
+	__u8 protocol;
+	__u8 direction;
+	__u8 verdict;	    /* of the live policy; the staged one says the opposite */
+	__u8 pad[3];
+};
+
 /* --- policy, one copy per slot --------------------------------------------------------------------- */
 
 struct tcm_slot {
 	__u32 generation; /* 0 = empty: nothing is enforced */
-	__u8 verdict[TCM_DIRECTIONS]; /* default per direction (enum tcm_verdict) */
+	__u8 verdict[TCM_DEFAULTS]; /* enum tcm_verdict */
 	__u8 mode;	  /* enum tcm_mode */
-	__u8 has_cidr;	  /* bit 0: IPv4 prefixes exist, bit 1: IPv6 */
-	__u32 default_rule[TCM_DIRECTIONS]; /* counter index of each default */
+	__u32 has_cidr;	  /* bit 0: IPv4 prefixes exist, bit 1: IPv6 */
+	__u32 default_rule[TCM_DEFAULTS]; /* counter index of each default */
 	__u32 world_shapes[TCM_DIRECTIONS]; /* as tcm_peer.shapes, for identity 0 */
 	__u8 digest[32]; /* sha256 of the bundle */
 };
@@ -167,6 +208,12 @@ struct tcm_session6_key {
 	__u8 pad[3];
 };
 
+enum tcm_session_flag {
+	TCM_ADOPTED = 1,   /* taken over mid-flow */
+	TCM_TRIED = 2,	   /* opened under the staged policy */
+	TCM_FORWARDED = 4, /* routed through this host */
+};
+
 enum tcm_session_state {
 	TCM_OPENING = 0,     /* half-open: SYN seen, or a datagram nobody answered yet */
 	TCM_ANSWERED = 1,    /* half-open: SYN-ACK seen */
@@ -183,29 +230,120 @@ struct tcm_session {
 	__u8 opener;	  /* enum tcm_direction */
 	__u8 state;
 	__u8 fins;	  /* bit per direction that sent FIN */
-	__u8 adopted;	  /* 1: taken over mid-flow from the socket table */
+	__u8 flags;	  /* enum tcm_session_flag */
 	__u64 last_seen;  /* jiffies */
 	__u64 packets[TCM_DIRECTIONS];
 	__u64 bytes[TCM_DIRECTIONS];
 };
 
-/* --- settings and counters ------------------------------------------------------------------------- */
+/* Input of tcm_expire, behind 14 bytes of padding: `count` keys, each followed by the last_seen it was judged by. */
+#define TCM_EXPIRE_MAX 64
+struct tcm_expire_request {
+	__u32 table; /* enum tcm_session_table */
+	__u32 count;
+};
+
+enum tcm_session_table {
+	TCM_HALF4 = 0,
+	TCM_HALF6 = 1,
+	TCM_TCP4 = 2,
+	TCM_TCP6 = 3,
+	TCM_OTHER4 = 4,
+	TCM_OTHER6 = 5,
+	TCM_SESSION_TABLES = 6,
+};
+
+/* --- settings -------------------------------------------------------------------------------------- */
+
+/* What becomes of TCP in mid-flow that is not tracked. */
+enum tcm_tcp_mode {
+	TCM_TCP_SOCKET = 0, /* adopted when the kernel has a socket for it */
+	TCM_TCP_STRICT = 1, /* refused: a connection starts with a SYN */
+	TCM_TCP_LOOSE = 2,  /* as socket; without a socket judged as if this packet opened it */
+};
 
 struct tcm_settings {
 	__u64 hz;			   /* jiffies per second of this kernel, measured by the loader */
 	__u64 timeout[TCM_SESSION_STATES]; /* TCP, jiffies, by state */
 	__u64 timeout_datagram[2];	   /* other protocols: unanswered, answered */
+	__u32 tcp;			   /* enum tcm_tcp_mode */
+	__u32 forwarding;		   /* this host routes: bit 0 IPv4, bit 1 IPv6 */
+	__u32 event_reasons;		   /* bit per reason that is told as an event */
+	__u32 event_rate;		   /* events per second and CPU */
+	__u32 event_burst;
+	__u32 syn_window;	  /* length of a window of the SYN rates: 2^n jiffies */
+	__u32 syn_source_on;	  /* SYNs per window that make a source an offender; 0 = no detection */
+	__u32 syn_source_off;	  /* below it for a whole window it is none any more */
+	__u32 syn_listener_on;	  /* the same for a port of ours, over all sources: reported, nothing dropped */
+	__u32 syn_listener_off;
 };
+
+/* --- counters and events --------------------------------------------------------------------------- */
 
 struct tcm_count {
 	__u64 packets;
 	__u64 bytes;
 };
 
-/* Counter of (audit, direction, reason); audit = 1: refused by policy but let pass, the mode is monitor. */
-#define TCM_COUNTER(audit, direction, reason) (((audit) * TCM_DIRECTIONS + (direction)) * TCM_REASONS + (reason))
-#define TCM_COUNTERS (2 * TCM_DIRECTIONS * TCM_REASONS)
+#define TCM_COUNTER(bank, direction, reason) (((bank) * TCM_DIRECTIONS + (direction)) * TCM_REASONS + (reason))
+#define TCM_COUNTERS (TCM_BANKS * TCM_DIRECTIONS * TCM_REASONS)
 
 #define TCM_MAX_RULES 65536 /* counters; index 0 = no policy */
+
+/* One decision as user space hears of it. IPv4 addresses as ::ffff:a.b.c.d; all zero when the packet has none. */
+struct tcm_event {
+	__u64 time; /* boottime ns */
+	__u32 generation;
+	__u32 rule;	/* counter index, 0 = none */
+	__u32 identity;
+	__u32 bytes;
+	__u32 ifindex;
+	__be16 local_port;
+	__be16 remote_port;
+	__u8 local[16];
+	__u8 remote[16];
+	__u8 protocol;
+	__u8 direction; /* of the packet */
+	__u8 reason;	/* enum tcm_reason */
+	__u8 bank;	/* enum tcm_bank */
+	__u8 tcp_flags;
+	__u8 version;	/* 4, 6, or 0: not parsed that far */
+	__u8 pad[2];
+};
+
+/* Token bucket of a CPU, and what became of every event it was asked for: sent + summed + unsummed. */
+struct tcm_budget {
+	__u64 refilled; /* jiffies */
+	__u64 tokens;
+	__u64 sent;
+	__u64 summed;	/* throttled, or the ring was full: counted in tcm_sums */
+	__u64 unsummed; /* and no room there: only the counters know */
+};
+
+/* Events that were not sent, summed by what they have in common. */
+struct tcm_sum_key {
+	__u32 generation;
+	__u32 rule;
+	__be16 port; /* of the one who is called */
+	__u8 protocol;
+	__u8 direction;
+	__u8 reason;
+	__u8 bank;
+	__u8 pad[2];
+};
+
+/* SYN rate of a source (IPv4 /24, IPv6 /64) or of a port of ours. Buckets by hash; the busiest source owns its bucket. */
+#define TCM_RATES 65536
+struct tcm_rate {
+	__u32 tag;    /* whose it is */
+	__u32 window; /* jiffies >> syn_window */
+	__u32 count;  /* SYNs in this window */
+	__u32 over;   /* 1: above `on` and not yet below `off` */
+};
+
+struct tcm_vlan_key {
+	__u32 ifindex; /* of the interface that carries the tagged frames */
+	__u32 vlan;
+};
 
 #endif

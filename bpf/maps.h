@@ -37,7 +37,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 65536); /* (*) */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tcm_host4_key);
 	__type(value, struct tcm_peer);
@@ -45,7 +45,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 65536); /* (*) */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tcm_host6_key);
 	__type(value, struct tcm_peer);
@@ -69,7 +69,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 262144); /* (*) */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tcm_rule_key);
 	__type(value, struct tcm_rule);
@@ -83,38 +83,58 @@ struct {
 	__type(value, __u32);
 } tcm_failsafe SEC(".maps");
 
+/* The staged slot, and which share of the new flows it judges. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcm_trial);
+} tcm_trial SEC(".maps");
+
+/* VLAN interfaces that have programs of ours: their frames are judged there, not on the way through the parent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tcm_vlan_key);
+	__type(value, __u32);
+} tcm_vlans SEC(".maps");
+
 /*
  * Sessions: flows that nobody answered yet live apart, so that a SYN flood evicts only itself (a single LRU
- * loses every live session when each flood SYN comes twice). LRU with the common list: the per-CPU one halves
- * the capacity. Full: the least recently used flow goes and is judged again with its next packet.
+ * loses every live session when each flood SYN comes twice); answered datagrams live apart from TCP, so that a
+ * storm of name lookups evicts no connection. LRU with the common list: the per-CPU one halves the capacity.
+ * Full: the least recently used flow goes and is judged again with its next packet.
  */
+#define TCM_SESSION_MAP(name, size, key_type)           \
+	struct {                                        \
+		__uint(type, BPF_MAP_TYPE_LRU_HASH);    \
+		__uint(max_entries, size);              \
+		__type(key, struct key_type);           \
+		__type(value, struct tcm_session);      \
+	} name SEC(".maps")
+
+TCM_SESSION_MAP(tcm_half4, 65536, tcm_session4_key);
+TCM_SESSION_MAP(tcm_half6, 16384, tcm_session6_key);
+TCM_SESSION_MAP(tcm_tcp4, 131072, tcm_session4_key);   /* (*) */
+TCM_SESSION_MAP(tcm_tcp6, 65536, tcm_session6_key);    /* (*) */
+TCM_SESSION_MAP(tcm_other4, 32768, tcm_session4_key);  /* (*) */
+TCM_SESSION_MAP(tcm_other6, 16384, tcm_session6_key);  /* (*) */
+
+/* SYN rates: arrays, because inserting every spoofed source somewhere costs more than all the rest. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct tcm_session4_key);
-	__type(value, struct tcm_session);
-} tcm_half4 SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TCM_RATES);
+	__type(key, __u32);
+	__type(value, struct tcm_rate);
+} tcm_syn_sources SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct tcm_session6_key);
-	__type(value, struct tcm_session);
-} tcm_half6 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 131072); /* (*) */
-	__type(key, struct tcm_session4_key);
-	__type(value, struct tcm_session);
-} tcm_sessions4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768); /* (*) */
-	__type(key, struct tcm_session6_key);
-	__type(value, struct tcm_session);
-} tcm_sessions6 SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TCM_RATES); /* by port, host order */
+	__type(key, __u32);
+	__type(value, struct tcm_rate);
+} tcm_syn_listeners SEC(".maps");
 
 /* Counters. Per CPU, never reset: readers take differences. */
 struct {
@@ -131,5 +151,41 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tcm_count);
 } tcm_rule_hits SEC(".maps");
+
+/* New flows as the live and the staged policy see them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TCM_COMPARISONS);
+	__type(key, __u32);
+	__type(value, struct tcm_count);
+} tcm_comparisons SEC(".maps");
+
+/* Full: the difference seen longest ago goes; tcm_comparisons still has it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tcm_difference_key);
+	__type(value, struct tcm_count);
+} tcm_differences SEC(".maps");
+
+/* Events: what a token bucket per CPU lets through; the rest is summed, and counted where even that has no room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20); /* bytes */
+} tcm_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcm_budget);
+} tcm_budget SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct tcm_sum_key);
+	__type(value, struct tcm_count);
+} tcm_sums SEC(".maps");
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * From packet bytes to a flow. Contract: parse() returns TCM_FLOW and fills the flow, TCM_QUOTED (an ICMP error;
- * the flow is the quoted packet's) or else the reason the packet is decided without a flow.
+ * the flow is the quoted packet's) or else the reason the packet is decided without a flow. For TCM_FRAGMENT the
+ * flow has its addresses and protocol, but no ports.
  */
 #ifndef TCM_PARSE_H
 #define TCM_PARSE_H
 
-#include "abi.h"
+#include "maps.h"
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <linux/if_ether.h>
@@ -174,6 +175,8 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct flow *f, str
 static __always_inline int parse_l4(struct __sk_buff *skb, struct flow *f, struct cursor *c, __u32 direction)
 {
 	f->protocol = c->protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : c->protocol;
+	if (c->protocol == IPPROTO_IGMP && c->hops == 1 && f->version == 4)
+		return TCM_NEIGHBOUR;
 	if ((c->protocol == IPPROTO_ICMP && f->version == 4) || (c->protocol == IPPROTO_ICMPV6 && f->version == 6))
 		return parse_icmp(skb, f, c);
 	if (c->protocol == IPPROTO_TCP && !c->quoted)
@@ -200,6 +203,7 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct flow *f, str
 	f->v4.local = source_is_local(c, direction) ? ip->saddr : ip->daddr;
 	f->v4.remote = source_is_local(c, direction) ? ip->daddr : ip->saddr;
 	c->protocol = ip->protocol;
+	c->hops = ip->ttl;
 	c->offset += head;
 	fragment = bpf_ntohs(ip->frag_off);
 	c->fragmented = !!(fragment & (TCM_FRAGMENT_OFFSET | TCM_MORE_FRAGMENTS));
@@ -287,13 +291,25 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, struct flow *f, s
 	return result == TCM_FLOW ? TCM_QUOTED : TCM_ICMP_ERROR_UNKNOWN;
 }
 
-/* Ethertype behind at most two VLAN tags that are still in the packet. */
-static __always_inline __be16 ethertype(struct __sk_buff *skb, struct cursor *c)
+static __always_inline bool guarded_vlan(struct __sk_buff *skb, __u16 tag)
+{
+	struct tcm_vlan_key key = { .ifindex = skb->ifindex, .vlan = tag & 0xfff };
+
+	return bpf_map_lookup_elem(&tcm_vlans, &key);
+}
+
+/*
+ * Ethertype behind at most two VLAN tags that are still in the packet, or the negated reason that decides at once:
+ * an interface of ours judges the frame, or it ends within its tags.
+ */
+static __always_inline int ethertype(struct __sk_buff *skb, struct cursor *c)
 {
 	struct ethhdr *eth = header(skb, 0, sizeof(*eth));
 	__be16 type = eth ? eth->h_proto : 0;
 
 	c->offset = sizeof(*eth);
+	if (skb->vlan_present && guarded_vlan(skb, skb->vlan_tci))
+		return -TCM_VLAN;
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
 		__be16 *tag;
@@ -301,16 +317,21 @@ static __always_inline __be16 ethertype(struct __sk_buff *skb, struct cursor *c)
 		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
 			break;
 		tag = header(skb, c->offset, 4);
-		type = tag ? tag[1] : 0;
+		if (!tag)
+			return -TCM_MALFORMED;
+		if (i == 0 && guarded_vlan(skb, bpf_ntohs(tag[0])))
+			return -TCM_VLAN;
+		type = tag[1];
 		c->offset += 4;
 	}
 	return type;
 }
 
-static __always_inline int parse(struct __sk_buff *skb, struct flow *f, __u32 direction)
+/* `ethernet`: the packet starts with an Ethernet header; on other interfaces (tun, wg, ppp) with that of IP. */
+static __always_inline int parse(struct __sk_buff *skb, struct flow *f, __u32 direction, bool ethernet)
 {
 	struct cursor c = {};
-	__be16 type = ethertype(skb, &c);
+	int type = ethernet ? ethertype(skb, &c) : (__be16)skb->protocol;
 	int result;
 
 	if (type == bpf_htons(ETH_P_IP))
@@ -318,9 +339,11 @@ static __always_inline int parse(struct __sk_buff *skb, struct flow *f, __u32 di
 	else if (type == bpf_htons(ETH_P_IPV6))
 		result = parse_ipv6(skb, f, &c, direction);
 	else
-		return TCM_NON_IP;
+		return type < 0 ? -type : TCM_NON_IP;
 	if (result == TCM_FLOW)
 		result = parse_l4(skb, f, &c, direction);
+	else if (result == TCM_FRAGMENT)
+		f->protocol = c.protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : c.protocol;
 	if (result == TCM_QUOTED)
 		return parse_quoted(skb, f, &c, direction);
 	seal_key(f);

@@ -6,7 +6,6 @@
 #ifndef TCM_POLICY_H
 #define TCM_POLICY_H
 
-#include "maps.h"
 #include "parse.h"
 
 struct verdict {
@@ -97,6 +96,15 @@ static __noinline int judge(const struct flow *f, __u32 number, enum tcm_directi
 	return 0;
 }
 
+/* The default for what is routed through this host; identities and rules are about flows of its own. */
+static __always_inline void judge_forwarded(const struct tcm_slot *slot, struct verdict *out)
+{
+	out->identity = TCM_WORLD;
+	out->rule = slot->default_rule[TCM_DEFAULT_FORWARD];
+	out->verdict = slot->verdict[TCM_DEFAULT_FORWARD];
+	out->reason = out->verdict == TCM_ALLOW ? TCM_FORWARD_ALLOW : TCM_FORWARD_DENY;
+}
+
 static __always_inline bool failsafe_has(const struct flow *f, __u32 direction, __be16 port)
 {
 	struct tcm_failsafe_key key = { .prefix = 160, .direction = direction, .protocol = f->protocol };
@@ -117,6 +125,16 @@ static __noinline int failsafe(const struct flow *f)
 	if (!f || !f->version)
 		return 0;
 	return failsafe_has(f, TCM_INGRESS, f->local_port) || failsafe_has(f, TCM_EGRESS, f->remote_port);
+}
+
+/* What a host without an address sends and hears to get one; as client only (RFC 2131, RFC 8415). */
+static __always_inline bool is_dhcp(const struct flow *f)
+{
+	if (f->protocol != IPPROTO_UDP)
+		return false;
+	if (f->version == 4)
+		return f->local_port == bpf_htons(68) && f->remote_port == bpf_htons(67);
+	return f->local_port == bpf_htons(546) && f->remote_port == bpf_htons(547);
 }
 
 #endif

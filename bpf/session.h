@@ -14,35 +14,46 @@
 
 static __always_inline struct tcm_session *find_session(const struct flow *f)
 {
+	bool tcp = f->protocol == IPPROTO_TCP;
 	struct tcm_session *s;
 
 	if (f->version == 4) {
-		s = bpf_map_lookup_elem(&tcm_sessions4, &f->v4);
+		s = tcp ? bpf_map_lookup_elem(&tcm_tcp4, &f->v4) : bpf_map_lookup_elem(&tcm_other4, &f->v4);
 		return s ? s : bpf_map_lookup_elem(&tcm_half4, &f->v4);
 	}
-	s = bpf_map_lookup_elem(&tcm_sessions6, &f->v6);
+	s = tcp ? bpf_map_lookup_elem(&tcm_tcp6, &f->v6) : bpf_map_lookup_elem(&tcm_other6, &f->v6);
 	return s ? s : bpf_map_lookup_elem(&tcm_half6, &f->v6);
+}
+
+/* The table of flows that were answered. */
+static __always_inline void *answered_table(const struct flow *f)
+{
+	if (f->version == 4)
+		return f->protocol == IPPROTO_TCP ? (void *)&tcm_tcp4 : (void *)&tcm_other4;
+	return f->protocol == IPPROTO_TCP ? (void *)&tcm_tcp6 : (void *)&tcm_other6;
+}
+
+static __always_inline void *half_open_table(const struct flow *f)
+{
+	return f->version == 4 ? (void *)&tcm_half4 : (void *)&tcm_half6;
+}
+
+static __always_inline const void *session_key(const struct flow *f)
+{
+	return f->version == 4 ? (const void *)&f->v4 : (const void *)&f->v6;
 }
 
 static __always_inline void forget(const struct flow *f)
 {
-	if (f->version == 4) {
-		bpf_map_delete_elem(&tcm_sessions4, &f->v4);
-		bpf_map_delete_elem(&tcm_half4, &f->v4);
-	} else {
-		bpf_map_delete_elem(&tcm_sessions6, &f->v6);
-		bpf_map_delete_elem(&tcm_half6, &f->v6);
-	}
+	bpf_map_delete_elem(answered_table(f), session_key(f));
+	bpf_map_delete_elem(half_open_table(f), session_key(f));
 }
 
 static __always_inline void remember(const struct flow *f, const struct tcm_session *s)
 {
-	bool open = s->state < TCM_ESTABLISHED;
+	void *table = s->state < TCM_ESTABLISHED ? half_open_table(f) : answered_table(f);
 
-	if (f->version == 4)
-		bpf_map_update_elem(open ? (void *)&tcm_half4 : (void *)&tcm_sessions4, &f->v4, s, BPF_ANY);
-	else
-		bpf_map_update_elem(open ? (void *)&tcm_half6 : (void *)&tcm_sessions6, &f->v6, s, BPF_ANY);
+	bpf_map_update_elem(table, session_key(f), s, BPF_ANY);
 }
 
 /* Out of the half-open table. A copy, because the entry may be evicted while we move it. */
@@ -54,24 +65,18 @@ static __noinline int promote(const struct flow *f, const struct tcm_session *ha
 		return 0;
 	s = *half;
 	s.state = state;
-	if (f->version == 4) {
-		bpf_map_update_elem(&tcm_sessions4, &f->v4, &s, BPF_ANY);
-		bpf_map_delete_elem(&tcm_half4, &f->v4);
-	} else {
-		bpf_map_update_elem(&tcm_sessions6, &f->v6, &s, BPF_ANY);
-		bpf_map_delete_elem(&tcm_half6, &f->v6);
-	}
+	bpf_map_update_elem(answered_table(f), session_key(f), &s, BPF_ANY);
+	bpf_map_delete_elem(half_open_table(f), session_key(f));
 	return 0;
 }
 
-static __always_inline bool expired(const struct flow *f, const struct tcm_session *s, __u64 now)
+static __always_inline bool expired(const struct tcm_settings *settings, const struct flow *f,
+				    const struct tcm_session *s, __u64 now)
 {
-	const struct tcm_settings *settings;
-	__u32 zero = 0, state = s->state;
+	__u32 state = s->state;
 	__u64 limit;
 
-	settings = bpf_map_lookup_elem(&tcm_settings, &zero);
-	if (!settings || state >= TCM_SESSION_STATES)
+	if (state >= TCM_SESSION_STATES)
 		return true;
 	if (f->protocol == IPPROTO_TCP)
 		limit = settings->timeout[state];

@@ -5,14 +5,17 @@ of the built object, so nothing here is kept in step by hand. Native byte order;
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from struct import Struct
 from typing import Union
 
-ABI = 1
+ABI = 2
 SLOTS = 4
 MAX_RULES = 65536  # rule counters; index 0 means no policy
+REASONS = 32  # room in the counters
+RATES = 65536  # buckets of SYN rates
+EXPIRE_MAX = 64  # sessions per run of tcm_expire
 
 Address = Union[IPv4Address, IPv6Address]
 
@@ -51,6 +54,11 @@ class Reason(IntEnum):
     NON_IP = 13
     FAILSAFE = 14
     UNENFORCED = 15
+    FORWARD_ALLOW = 16
+    FORWARD_DENY = 17
+    SYN_FLOOD = 18
+    DHCP = 19
+    VLAN = 20
 
 
 DENY_REASONS = frozenset(
@@ -62,8 +70,34 @@ DENY_REASONS = frozenset(
         Reason.MALFORMED,
         Reason.FRAGMENT_TINY,
         Reason.ICMP_ERROR_UNKNOWN,
+        Reason.FORWARD_DENY,
+        Reason.SYN_FLOOD,
     }
 )
+
+
+class Bank(IntEnum):
+    """Under whose authority a packet was counted."""
+
+    ENFORCED = 0
+    AUDITED = 1
+    TRIAL = 2
+
+
+class Default(IntEnum):
+    """Flows to us, from us, and routed through us."""
+
+    INGRESS = 0
+    EGRESS = 1
+    FORWARD = 2
+
+
+class TcpMode(IntEnum):
+    """What becomes of TCP in mid-flow that is not tracked."""
+
+    SOCKET = 0
+    STRICT = 1
+    LOOSE = 2
 
 
 class TransitionResult(IntEnum):
@@ -80,10 +114,25 @@ class SessionState(IntEnum):
     CLOSED = 4
 
 
+class SessionFlag(IntFlag):
+    ADOPTED = 1
+    TRIED = 2
+    FORWARDED = 4
+
+
+class SessionTable(IntEnum):
+    HALF4 = 0
+    HALF6 = 1
+    TCP4 = 2
+    TCP6 = 3
+    OTHER4 = 4
+    OTHER6 = 5
+
+
 # Fields of each struct in order, as C names: what test_abi.py compares, and what the layouts below are made of.
 CONTROL = Struct("=QQQII")
 TRANSITION_REQUEST = Struct("=QQ")
-SLOT = Struct("=I2BBB2I2I32s")
+SLOT = Struct("=I3BBI3I2I32s")
 HOST4_KEY = Struct("=I4s")
 HOST6_KEY = Struct("=I16s")
 CIDR4_KEY = Struct("=II4s")
@@ -95,11 +144,20 @@ FAILSAFE_KEY = Struct("=IBB2s16s")
 SESSION4_KEY = Struct("=4s4s2s2sB3x")
 SESSION6_KEY = Struct("=16s16s2s2sB3x")
 SESSION = Struct("=IIIBBBBQ2Q2Q")
-SETTINGS = Struct("=Q5Q2Q")
+SETTINGS = Struct("=Q5Q2QIIIIIIIIII")
+TRIAL = Struct("=Q")
+DIFFERENCE_KEY = Struct("=IIII2sBBB3x")
+EXPIRE_REQUEST = Struct("=II")
+EVENT = Struct("=QIIIII2s2s16s16sBBBBBB2x")
+BUDGET = Struct("=QQQQQ")
+SUM_KEY = Struct("=II2sBBBB2x")
+RATE = Struct("=IIII")
+VLAN_KEY = Struct("=II")
 COUNT = Struct("=QQ")
 U32 = Struct("=I")
 
-COUNTERS = 2 * len(Direction) * len(Reason)
+COUNTERS = len(Bank) * len(Direction) * REASONS
+COMPARISONS = len(Direction) * 4
 
 
 @dataclass(frozen=True)
@@ -146,18 +204,18 @@ class SlotHeader:
     """What a slot holds; generation 0 = nothing, and then nothing is enforced."""
 
     generation: int
-    defaults: tuple[Verdict, Verdict]
+    defaults: tuple[Verdict, Verdict, Verdict]  # by Default
     mode: Mode
     has_cidr: int
-    default_rules: tuple[int, int]
+    default_rules: tuple[int, int, int]
     world_shapes: tuple[int, int]
     digest: str
 
     @classmethod
     def decode(cls, data: bytes) -> SlotHeader:
-        generation, d0, d1, mode, has_cidr, r0, r1, s0, s1, digest = SLOT.unpack(data)
-        defaults = (Verdict(d0), Verdict(d1))
-        return cls(generation, defaults, Mode(mode), has_cidr, (r0, r1), (s0, s1), digest.hex())
+        gen, d0, d1, d2, mode, has_cidr, r0, r1, r2, s0, s1, digest = SLOT.unpack(data)
+        defaults = (Verdict(d0), Verdict(d1), Verdict(d2))
+        return cls(gen, defaults, Mode(mode), has_cidr, (r0, r1, r2), (s0, s1), digest.hex())
 
     def encode(self) -> bytes:
         head = (self.generation, *self.defaults, self.mode, self.has_cidr)
@@ -178,7 +236,7 @@ class Session:
     identity: int
     opener: Direction
     state: SessionState
-    adopted: bool
+    flags: SessionFlag
     last_seen: int
     packets: tuple[int, int]
     octets: tuple[int, int]
@@ -187,7 +245,7 @@ class Session:
     def decode(cls, key: bytes, value: bytes) -> Session:
         layout = SESSION4_KEY if len(key) == SESSION4_KEY.size else SESSION6_KEY
         local, remote, local_port, remote_port, protocol = layout.unpack(key)
-        gen, rule, identity, opener, state, _, adopted, seen, p0, p1, b0, b1 = SESSION.unpack(value)
+        gen, rule, identity, opener, state, _, flags, seen, p0, p1, b0, b1 = SESSION.unpack(value)
         return cls(
             local=ip_address(local),
             remote=ip_address(remote),
@@ -199,13 +257,43 @@ class Session:
             identity=identity,
             opener=Direction(opener),
             state=SessionState(state),
-            adopted=bool(adopted),
+            flags=SessionFlag(flags),
             last_seen=seen,
             packets=(p0, p1),
             octets=(b0, b1),
         )
 
 
-def counter_index(direction: Direction, reason: Reason, *, audit: bool) -> int:
+@dataclass(frozen=True)
+class TrialWord:
+    """The staged slot (None: nothing is staged), its share of new flows in percent, and until when it has it."""
+
+    slot: int | None
+    share: int = 0
+    deadline_ms: int = 0
+
+    @classmethod
+    def decode(cls, value: int) -> TrialWord:
+        if not value & 1:
+            return cls(None)
+        return cls(value >> 4 & 15, value >> 8 & 0xFF, value >> 16)
+
+    def encode(self) -> int:
+        if self.slot is None:
+            return 0
+        return 1 | self.slot << 4 | self.share << 8 | self.deadline_ms << 16
+
+
+def counter_index(direction: Direction, reason: Reason, bank: Bank) -> int:
     """Place of a counter in tcm_counters, as TCM_COUNTER."""
-    return (audit * len(Direction) + direction) * len(Reason) + reason
+    return (bank * len(Direction) + direction) * REASONS + reason
+
+
+def dropped(reason: Reason, bank: Bank) -> bool:
+    """Whether packets counted there were dropped."""
+    return reason in DENY_REASONS and bank is not Bank.AUDITED
+
+
+def comparison_index(direction: Direction, live: Verdict, staged: Verdict) -> int:
+    """Place of a counter in tcm_comparisons, as TCM_COMPARISON."""
+    return (direction * 2 + live) * 2 + staged

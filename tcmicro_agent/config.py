@@ -12,6 +12,7 @@ from tcmicro_agent.jsonutil import Reader, read
 from tcmicro_agent.policy.evaluate import NUMBERS
 from tcmicro_agent.policy.model import Direction, Mode, Network, Protocol
 from tcmicro_agent.tables import DIRECTIONS
+from tcmicro_agent.tuning import Tuning, read_tuning
 
 DEFAULT_PORT = 9931
 FAILSAFE_FIXED_BITS = 32  # direction, protocol, port
@@ -56,7 +57,7 @@ class Config:
     metrics_address: str = "127.0.0.1"
     metrics_port: int = DEFAULT_PORT
     failsafe: tuple[Failsafe, ...] = ()
-    session_capacity: int = 131072
+    tuning: Tuning = Tuning()
 
     def failsafe_keys(self) -> frozenset[bytes]:
         return frozenset(entry.key() for entry in self.failsafe)
@@ -75,7 +76,6 @@ def parse_failsafe(document: object) -> tuple[Failsafe, ...]:
 def _read_config(doc: Reader) -> Config:
     default = Config()
     metrics = doc.get_object("metrics") if doc.has("metrics") else None
-    sessions = doc.get_object("sessions") if doc.has("sessions") else None
     return Config(
         mode=doc.get_enum("mode", Mode, default.mode),
         interfaces=doc.get_strings("interfaces") if doc.has("interfaces") else default.interfaces,
@@ -87,11 +87,7 @@ def _read_config(doc: Reader) -> Config:
         if metrics
         else default.metrics_port,
         failsafe=_read_failsafes(doc) if doc.has("failsafe") else (),
-        session_capacity=sessions.get_int(
-            "capacity", 1024, 2**24, "number of sessions", default.session_capacity
-        )
-        if sessions
-        else default.session_capacity,
+        tuning=read_tuning(doc),
     )
 
 

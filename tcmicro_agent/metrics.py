@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -116,10 +117,10 @@ def _packets(agent: Agent) -> Iterator[Metric]:
     total = CounterMetricFamily("tc_micro_packets", "Packets judged", labels=["direction"])
     size = CounterMetricFamily("tc_micro_bytes", "Bytes judged", labels=["direction"])
     allowed = CounterMetricFamily(
-        "tc_micro_packets_allowed", "Packets let pass", labels=["direction", "reason"]
+        "tc_micro_packets_allowed", "Packets let pass", labels=["direction", "reason", "bank"]
     )
     denied = CounterMetricFamily(
-        "tc_micro_packets_denied", "Packets dropped", labels=["direction", "reason"]
+        "tc_micro_packets_denied", "Packets dropped", labels=["direction", "reason", "bank"]
     )
     audited = CounterMetricFamily(
         "tc_micro_packets_audit",
@@ -129,16 +130,15 @@ def _packets(agent: Agent) -> Iterator[Metric]:
     counted = agent.kernel.counters()
     for direction in abi.Direction:
         packets = octets = 0
-        for reason in abi.Reason:
-            labels = [direction.name.lower(), reason.name.lower()]
-            plain = counted[abi.counter_index(direction, reason, audit=False)]
-            audit = counted[abi.counter_index(direction, reason, audit=True)]
-            if reason in abi.DENY_REASONS:
-                denied.add_metric(labels, plain[0])
-                audited.add_metric(labels, audit[0])
-            else:
-                allowed.add_metric(labels, plain[0])
-            packets, octets = packets + plain[0] + audit[0], octets + plain[1] + audit[1]
+        for bank, reason in itertools.product(abi.Bank, abi.Reason):
+            labels = [direction.name.lower(), reason.name.lower(), bank.name.lower()]
+            count, size_ = counted[abi.counter_index(direction, reason, bank)]
+            if bank is abi.Bank.AUDITED and reason in abi.DENY_REASONS:
+                audited.add_metric(labels[:2], count)
+            elif bank is not abi.Bank.AUDITED:
+                judged = denied if reason in abi.DENY_REASONS else allowed
+                judged.add_metric(labels, count)
+            packets, octets = packets + count, octets + size_
         total.add_metric([direction.name.lower()], packets)
         size.add_metric([direction.name.lower()], octets)
     yield from (total, size, allowed, denied, audited)
@@ -150,10 +150,8 @@ def _cache(counted: Any) -> Iterator[Metric]:
 
     def packets(*reasons: abi.Reason) -> int:
         return sum(
-            counted[abi.counter_index(direction, reason, audit=audit)][0]
-            for direction in abi.Direction
-            for reason in reasons
-            for audit in (False, True)
+            counted[abi.counter_index(direction, reason, bank)][0]
+            for direction, reason, bank in itertools.product(abi.Direction, reasons, abi.Bank)
         )
 
     hits = packets(abi.Reason.SESSION, abi.Reason.ICMP_ERROR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.transaction import State, Transaction
 from tcmicro_agent.version import VERSION
 
-PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp"}
+PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
+FLAGS = {name.lower(): flag for name, flag in abi.SessionFlag.__members__.items()}
 
 
 def document(kind: str, **content: Any) -> dict[str, Any]:
@@ -51,21 +53,21 @@ def enforcement(agent: Agent, config: Config) -> dict[str, Any]:
 
 
 def stats(agent: Agent) -> dict[str, Any]:
-    """Packets and bytes by direction and reason; `audit` counts what monitor mode let pass."""
+    """Packets and bytes by direction and reason; bank `audited`: passed only because of monitor mode."""
     counted = agent.kernel.counters()
     rows = [
         {
             "direction": direction.name.lower(),
             "reason": reason.name.lower(),
-            "verdict": "deny" if reason in abi.DENY_REASONS and not audit else "allow",
-            "audit": audit,
+            "verdict": "deny" if abi.dropped(reason, bank) else "allow",
+            "bank": bank.name.lower(),
             "packets": packets,
             "bytes": size,
         }
-        for audit in (False, True)
+        for bank in abi.Bank
         for direction in abi.Direction
         for reason in abi.Reason
-        for packets, size in [counted[abi.counter_index(direction, reason, audit=audit)]]
+        for packets, size in [counted[abi.counter_index(direction, reason, bank)]]
         if packets
     ]
     return document("Stats", counters=rows)
@@ -145,7 +147,7 @@ def _session(session: abi.Session, age: float, uids: dict[int, str]) -> dict[str
         "state": session.state.name.lower(),
         "rule": uids.get(session.rule, ""),
         "generation": session.generation,
-        "adopted": session.adopted,
+        "flags": [name for name, flag in FLAGS.items() if flag in session.flags],
         "age_s": round(max(age, 0.0), 1),
         "packets": sum(session.packets),
         "bytes": sum(session.octets),
@@ -226,12 +228,10 @@ def _totals(agent: Agent) -> dict[str, dict[str, int]]:
     totals = {}
     for direction in abi.Direction:
         sums = {"allowed": 0, "denied": 0, "audited": 0}
-        for reason in abi.Reason:
-            packets = counted[abi.counter_index(direction, reason, audit=False)][0]
-            audited = counted[abi.counter_index(direction, reason, audit=True)][0]
-            sums["denied" if reason in abi.DENY_REASONS else "allowed"] += packets
-            sums["allowed"] += audited
-            sums["audited"] += audited
+        for bank, reason in itertools.product(abi.Bank, abi.Reason):
+            packets = counted[abi.counter_index(direction, reason, bank)][0]
+            sums["denied" if abi.dropped(reason, bank) else "allowed"] += packets
+            sums["audited"] += packets if bank is abi.Bank.AUDITED else 0
         totals[direction.name.lower()] = sums
     return totals
 

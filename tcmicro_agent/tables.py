@@ -25,6 +25,7 @@ MODES = {Mode.MONITOR: abi.Mode.MONITOR, Mode.PROTECT: abi.Mode.PROTECT}
 VERDICTS = {Action.ALLOW: abi.Verdict.ALLOW, Action.DENY: abi.Verdict.DENY}
 POLICY_MAPS = ("tcm_hosts4", "tcm_hosts6", "tcm_cidrs4", "tcm_cidrs6", "tcm_rules")
 DEFAULT_UID = "default/{}"
+FORWARD_UID = DEFAULT_UID.format("forward")
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Tables:
 
 
 def rule_uids(bundle: Bundle) -> list[str]:
-    """Everything that owns a counter: the rules and the default of each direction."""
-    return [DEFAULT_UID.format(d.value) for d in Direction] + [rule.uid for rule in bundle.rules]
+    """Everything that owns a counter: the rules and the defaults."""
+    defaults = [*(DEFAULT_UID.format(d.value) for d in Direction), FORWARD_UID]
+    return defaults + [rule.uid for rule in bundle.rules]
 
 
 def number_rules(known: Mapping[str, int], uids: list[str], in_use: set[str]) -> dict[str, int]:
@@ -67,11 +69,18 @@ def encode(
     hosts, cidrs = _split(bundle.endpoints)
     header = abi.SlotHeader(
         generation=generation,
-        defaults=(VERDICTS[bundle.default_ingress], VERDICTS[bundle.default_egress]),
+        defaults=(
+            VERDICTS[bundle.default_ingress],
+            VERDICTS[bundle.default_egress],
+            VERDICTS[bundle.default_forward],
+        ),
         mode=MODES[mode],
         has_cidr=any(e.network.version == 4 for e in cidrs)
         | any(e.network.version == 6 for e in cidrs) << 1,
-        default_rules=_per_direction({d: numbers[DEFAULT_UID.format(d.value)] for d in Direction}),
+        default_rules=(
+            *_per_direction({d: numbers[DEFAULT_UID.format(d.value)] for d in Direction}),
+            numbers[FORWARD_UID],
+        ),
         world_shapes=_shapes(compiled, WORLD),
         digest=digest(bundle),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tcmicro_agent import tables
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import hooks
+from tcmicro_agent.datapath import hooks, host
 from tcmicro_agent.reconcile import Agent, effective_mode
 from tcmicro_agent.transaction import State
 
@@ -14,7 +14,9 @@ from tcmicro_agent.transaction import State
 def load(agent: Agent, release: Path, config: Config) -> None:
     """Loads the release's programs and swaps them in on every interface; maps and flows stay as they are."""
     with agent.store.lock():
-        agent.kernel.load(release / "tcmicro.bpf.o", config.session_capacity)
+        sizes = config.tuning.map_sizes(host.memory_bytes())
+        agent.kernel.load(release / "tcmicro.bpf.o", sizes)
+        write_settings(agent, config)
         write_failsafe(agent, config)
         for interface in hooks.interfaces(config.interfaces):
             agent.kernel.attach(config.hook.value, interface)
@@ -23,11 +25,18 @@ def load(agent: Agent, release: Path, config: Config) -> None:
 def converge(agent: Agent, config: Config) -> list[str]:
     """Repairs what differs from configuration and books; returns what it did, empty when all was right."""
     return [
+        *write_settings(agent, config),
         *write_failsafe(agent, config),
         *_attach(agent, config),
         *_settle(agent),
         *_restore(agent, config),
     ]
+
+
+def write_settings(agent: Agent, config: Config) -> list[str]:
+    """Whether this host routes is looked up each time: the programs tell forwarded traffic by it."""
+    wanted = config.tuning.settings(agent.kernel.hz(), forwarding=host.forwarding())
+    return ["settings written"] if agent.kernel.set_settings(wanted) else []
 
 
 def write_failsafe(agent: Agent, config: Config) -> list[str]:

@@ -121,7 +121,7 @@ def _stats(doc: dict[str, Any]) -> str:
         (
             c["direction"],
             c["reason"],
-            c["verdict"] + " (monitor)" * c["audit"],
+            c["verdict"] + (f" ({c['bank']})" if c["bank"] != "enforced" else ""),
             c["packets"],
             c["bytes"],
         )

@@ -10,6 +10,7 @@ from tcmicro_agent import abi
 from tcmicro_agent.datapath import clock, hooks, libbpf
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
+from tcmicro_agent.tuning import Tuning
 
 BPFFS = Path("/sys/fs/bpf")
 PROGRAMS = {
@@ -17,8 +18,6 @@ PROGRAMS = {
     abi.Direction.EGRESS: "tcm_egress",
 }
 TRANSITION = "tcm_transition"
-TIMEOUTS_S = (30, 30, 7200, 60, 10)  # TCP, by session state
-DATAGRAM_TIMEOUTS_S = (30, 180)  # unanswered, answered
 PADDING = bytes(14)  # the Ethernet header a test-run packet must have
 NEVER = (1 << 64) - 1  # a control word that cannot be: the transition only samples the clock
 
@@ -33,14 +32,24 @@ LAYOUTS = {
     "tcm_cidrs6": (abi.CIDR6_KEY.size, abi.PEER.size, False),
     "tcm_rules": (abi.RULE_KEY.size, abi.RULE.size, False),
     "tcm_failsafe": (abi.FAILSAFE_KEY.size, 4, False),
+    "tcm_trial": (4, abi.TRIAL.size, False),
+    "tcm_vlans": (abi.VLAN_KEY.size, 4, False),
     "tcm_half4": (abi.SESSION4_KEY.size, abi.SESSION.size, False),
     "tcm_half6": (abi.SESSION6_KEY.size, abi.SESSION.size, False),
-    "tcm_sessions4": (abi.SESSION4_KEY.size, abi.SESSION.size, False),
-    "tcm_sessions6": (abi.SESSION6_KEY.size, abi.SESSION.size, False),
+    "tcm_tcp4": (abi.SESSION4_KEY.size, abi.SESSION.size, False),
+    "tcm_tcp6": (abi.SESSION6_KEY.size, abi.SESSION.size, False),
+    "tcm_other4": (abi.SESSION4_KEY.size, abi.SESSION.size, False),
+    "tcm_other6": (abi.SESSION6_KEY.size, abi.SESSION.size, False),
+    "tcm_syn_sources": (4, abi.RATE.size, False),
+    "tcm_syn_listeners": (4, abi.RATE.size, False),
     "tcm_counters": (4, abi.COUNT.size, True),
     "tcm_rule_hits": (4, abi.COUNT.size, True),
+    "tcm_comparisons": (4, abi.COUNT.size, True),
+    "tcm_differences": (abi.DIFFERENCE_KEY.size, abi.COUNT.size, False),
+    "tcm_budget": (4, abi.BUDGET.size, True),
+    "tcm_sums": (abi.SUM_KEY.size, abi.COUNT.size, True),
 }
-SESSION_MAPS = ("tcm_half4", "tcm_half6", "tcm_sessions4", "tcm_sessions6")
+SESSION_MAPS = tuple(f"tcm_{table.name.lower()}" for table in abi.SessionTable)
 
 
 def pin_directory(bpffs: Path = BPFFS) -> Path:
@@ -60,8 +69,11 @@ class Kernel:
     def loaded(self) -> bool:
         return (self.pins / "programs" / TRANSITION).exists()
 
-    def load(self, path: Path, sessions: int) -> None:
-        """Loads and pins the object; maps of an earlier release are taken over with all they hold."""
+    def load(self, path: Path, sizes: Mapping[str, int]) -> None:
+        """Loads and pins the object; maps of an earlier release are taken over with all they hold.
+
+        `sizes` are entries of maps that are not there yet.
+        """
         if not _is_bpffs(self.pins.parents[1]):
             raise KernelError(
                 f"{self.pins.parents[1]} is not a BPF file system",
@@ -69,19 +81,28 @@ class Kernel:
             )
         for directory in (self.pins, self.pins / "programs", self.pins / "links"):
             directory.mkdir(parents=True, exist_ok=True)
-        sizes = {"tcm_sessions4": sessions, "tcm_sessions6": max(sessions // 4, 1024)}
-        loaded = libbpf.load(path, self.pins, sizes)
+        loaded = libbpf.load(path, self.pins, dict(sizes))
         try:
             for name, program in loaded.programs.items():
                 libbpf.pin(program.fd, self.pins / "programs" / name)
         finally:
             loaded.close()
-        self._write_settings()
+        if not self.hz():
+            first = Tuning().settings(clock.measure_hz(self._sample), forwarding=0)
+            self.set_settings(first)
 
-    def _write_settings(self) -> None:
-        hz = clock.measure_hz(self._sample)
-        ticks = [seconds * hz for seconds in (*TIMEOUTS_S, *DATAGRAM_TIMEOUTS_S)]
-        self.map("tcm_settings").put(abi.U32.pack(0), abi.SETTINGS.pack(hz, *ticks))
+    def hz(self) -> int:
+        """Jiffies per second of this kernel; 0 before the first load."""
+        settings = self.map("tcm_settings").get(abi.U32.pack(0)) or bytes(abi.SETTINGS.size)
+        return int(abi.SETTINGS.unpack(settings)[0])
+
+    def set_settings(self, wanted: bytes) -> bool:
+        """Writes tcm_settings; False when they were so already."""
+        table, zero = self.map("tcm_settings"), abi.U32.pack(0)
+        if table.get(zero) == wanted:
+            return False
+        table.put(zero, wanted)
+        return True
 
     def _sample(self) -> tuple[int, int]:
         self.transition(NEVER, NEVER)
@@ -173,10 +194,6 @@ class Kernel:
         return len(wanted - actual), len(actual - wanted)
 
     # --- observation ---
-
-    def hz(self) -> int:
-        settings = self.map("tcm_settings").get(abi.U32.pack(0)) or bytes(abi.SETTINGS.size)
-        return int(abi.SETTINGS.unpack(settings)[0]) or 250
 
     def jiffies(self) -> int:
         return self._sample()[0]

@@ -44,6 +44,9 @@ def to_document(bundle: Bundle) -> dict[str, Any]:
         ],
         "rules": [_rule(rule) for rule in bundle.rules],
     }
+    if bundle.default_forward is Action.DENY:
+        forward = _default(bundle.default_forward, bundle.forward_source)
+        document["defaults"]["forward"] = forward
     document["digest"] = _digest(document)
     return document
 
@@ -102,6 +105,7 @@ def _read_bundle(doc: Reader) -> Bundle:
     doc.get_int("schema", BUNDLE_SCHEMA, BUNDLE_SCHEMA, "known bundle schema")
     defaults = doc.get_object("defaults")
     ingress, egress = defaults.get_object("ingress"), defaults.get_object("egress")
+    forward = defaults.get_object("forward") if defaults.has("forward") else None
     bundle = Bundle(
         host=doc.get_str("host"),
         mode=doc.get_enum("mode", Mode),
@@ -111,6 +115,8 @@ def _read_bundle(doc: Reader) -> Bundle:
         endpoints=tuple(_read_endpoint(item) for item in doc.get_objects("endpoints")),
         rules=tuple(_read_rule(item) for item in doc.get_objects("rules")),
         default_source=(ingress.get_str("source"), egress.get_str("source")),
+        default_forward=forward.get_enum("action", Action) if forward else Action.ALLOW,
+        forward_source=forward.get_str("source") if forward else "",
     )
     _check_references(doc, bundle)
     named = doc.get_str("digest")

@@ -47,7 +47,7 @@ class Verdict:
     rule: str  # uid of the rule, or "" for the default
 
 
-NUMBERS = {Protocol.ICMP: 1, Protocol.TCP: 6, Protocol.UDP: 17}
+NUMBERS = {Protocol.ICMP: 1, Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 
 
 def evaluate(bundle: Bundle, flow: NewFlow) -> Verdict:

@@ -79,4 +79,5 @@ class Policy:
     subjects: HostSelector
     default_ingress: Action
     default_egress: Action
+    default_forward: Action
     rules: tuple[PolicyRule, ...]

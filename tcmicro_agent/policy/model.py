@@ -44,6 +44,7 @@ class Protocol(Enum):
     ANY = "any"
     TCP = "tcp"
     UDP = "udp"
+    SCTP = "sctp"
     ICMP = "icmp"
 
 
@@ -102,3 +103,5 @@ class Bundle:
     default_source: tuple[
         str, str
     ]  # per direction: uid of the policy whose default applies ("" = none)
+    default_forward: Action = Action.ALLOW  # for what is routed through the host
+    forward_source: str = ""

@@ -90,6 +90,7 @@ def _bundle(policies: Policies, lines: list[Line], inventory: Inventory) -> Bund
     peers = find_peers([clause for line in lines for clause in line.clauses], inventory)
     ingress = [(policy.default_ingress, policy.name.text) for policy in policies]
     egress = [(policy.default_egress, policy.name.text) for policy in policies]
+    forward = [(policy.default_forward, policy.name.text) for policy in policies]
     return Bundle(
         host="",
         mode=policies[0].mode,
@@ -99,6 +100,8 @@ def _bundle(policies: Policies, lines: list[Line], inventory: Inventory) -> Bund
         endpoints=peers.endpoints(),
         rules=tuple(_rule(line, peers) for line in sorted(lines, key=_precedence)),
         default_source=(_decisive(ingress)[1], _decisive(egress)[1]),
+        default_forward=_decisive(forward)[0],
+        forward_source=_decisive(forward)[1] if _decisive(forward)[0] is Action.DENY else "",
     )
 
 

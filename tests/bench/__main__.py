@@ -26,6 +26,7 @@ from packets import ACK, SYN, tcp_packet  # noqa: E402
 
 from tcmicro_agent.datapath import libbpf  # noqa: E402
 from tcmicro_agent.datapath.kernel import Kernel  # noqa: E402
+from tcmicro_agent.tuning import Tuning  # noqa: E402
 from tools.compile_bpf import OBJECT, compile_object  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +61,7 @@ def loaded() -> Iterator[tuple[Kernel, libbpf.Program]]:
         try:
             floor = libbpf.load(BUILD / "floor.bpf.o", Path(bpffs), {})
             kernel = Kernel(Path(bpffs) / "tcmicro" / "1")
-            kernel.load(OBJECT, 131072)
+            kernel.load(OBJECT, Tuning(capacity=131072).map_sizes(0))
             yield kernel, floor.programs["floor_ok"]
             kernel.close()
         finally:

@@ -13,6 +13,7 @@ from harness import Datapath
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.tuning import Tuning
 
 OBJECT = Path(__file__).parents[2] / "build/tcmicro.bpf.o"
 CLONE_NEWNET = 0x40000000
@@ -37,7 +38,7 @@ def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def kernel(bpffs: Path) -> Iterator[Kernel]:
     loaded = Kernel(bpffs / "tcmicro" / str(abi.ABI))
-    loaded.load(OBJECT, 4096)
+    loaded.load(OBJECT, Tuning(capacity=4096).map_sizes(0))
     yield loaded
     loaded.close()
     loaded.unpin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tcmicro_agent import abi, tables
 from tcmicro_agent.datapath.kernel import SESSION_MAPS, Kernel
 from tcmicro_agent.policy.model import Bundle
+from tcmicro_agent.tuning import Tuning
 
 
 class Datapath:
@@ -19,7 +20,11 @@ class Datapath:
         for slot in range(abi.SLOTS):
             kernel.clear_slot(slot)
         kernel.transition(kernel.control().word.encode(), 0)
+        self.tune(Tuning())
         self.forget_sessions()
+
+    def tune(self, tuning: Tuning, *, forwarding: int = 0) -> None:
+        self.kernel.set_settings(tuning.settings(self.kernel.hz(), forwarding=forwarding))
 
     def enforce(self, bundle: Bundle) -> None:
         """Makes a bundle live for good, in a spare slot as the agent does."""
@@ -50,15 +55,17 @@ class Datapath:
         assert value in (0xFFFFFFFF, 2), value  # TC_ACT_UNSPEC or TC_ACT_SHOT
         return value != 2
 
-    def reason(self, direction: abi.Direction, packet: bytes, *, audit: bool = False) -> abi.Reason:
+    def reason(
+        self, direction: abi.Direction, packet: bytes, bank: abi.Bank = abi.Bank.ENFORCED
+    ) -> abi.Reason:
         """Sends a packet and tells which counter moved."""
         before = self.kernel.counters()
         self.ingress(packet) if direction is abi.Direction.INGRESS else self.egress(packet)
         after = self.kernel.counters()
         moved = [n for n in after if after[n][0] != before[n][0]]
         assert len(moved) == 1, moved
-        reason = abi.Reason(moved[0] % len(abi.Reason))
-        assert moved[0] == abi.counter_index(direction, reason, audit=audit)
+        reason = abi.Reason(moved[0] % abi.REASONS)
+        assert moved[0] == abi.counter_index(direction, reason, bank)
         return reason
 
     def sessions(self) -> list[abi.Session]:

@@ -15,6 +15,7 @@ import pytest
 from builders import bundle, rule
 from world import PEER, US, World, tcp
 
+from tcmicro_agent import abi
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy.model import Action
 
@@ -139,7 +140,8 @@ def test_from_nothing_to_enforced_and_measured(host):
     assert {"session", "rule_allow", "default_deny"} <= reasons
     text = host.metrics()
     assert "tc_micro_enforcing 1.0" in text
-    assert 'tc_micro_packets_denied_total{direction="ingress",reason="default_deny"}' in text
+    denied = 'tc_micro_packets_denied_total{bank="enforced",direction="ingress",reason='
+    assert f'{denied}"default_deny"}}' in text
     assert host.metrics("/other") == "404 tcmicro agent: metrics are at /metrics\n"
 
 
@@ -178,7 +180,7 @@ def test_enforcement_outlives_the_agent_and_the_next_one_takes_over(host):
 def test_a_detached_hook_is_put_back(host):
     host.run("policy", "apply", host.write(OPEN))
     links = list(
-        (Path(host._argv[-2].split("--bind ")[1].split()[0]) / "tcmicro/1/links").iterdir()
+        (Path(host._argv[-2].split("--bind ")[1].split()[0]) / f"tcmicro/{abi.ABI}/links").iterdir()
     )
     assert len(links) == 2
     for link in links:

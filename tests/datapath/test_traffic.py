@@ -95,8 +95,8 @@ def test_a_connection_older_than_the_first_policy_goes_on(guarded):
         guarded.enforce(PEER_ONLY)
         guarded.forget_sessions()
         assert talks(client)
-        assert [(s.opener, s.adopted) for s in guarded.sessions()] == [
-            (abi.Direction.INGRESS, True)
+        assert [(s.opener, s.flags) for s in guarded.sessions()] == [
+            (abi.Direction.INGRESS, abi.SessionFlag.ADOPTED)
         ]
 
 
@@ -164,9 +164,9 @@ def test_allowed_and_denied_add_up_to_what_was_seen(guarded):
     def judged() -> int:
         counted = guarded.kernel.counters()
         return sum(
-            counted[abi.counter_index(abi.Direction.INGRESS, reason, audit=audit)][0]
+            counted[abi.counter_index(abi.Direction.INGRESS, reason, bank)][0]
             for reason in abi.Reason
-            for audit in (False, True)
+            for bank in abi.Bank
         )
 
     before = received() - judged()

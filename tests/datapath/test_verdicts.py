@@ -10,7 +10,7 @@ import pytest
 from builders import bundle, rule
 from packets import ACK, FIN, RST, SYN, echo, tcp_packet, udp_packet
 
-from tcmicro_agent.abi import Direction, Reason
+from tcmicro_agent.abi import Bank, Direction, Reason
 from tcmicro_agent.config import Failsafe
 from tcmicro_agent.policy.model import Action, Mode, Protocol
 from tcmicro_agent.policy.model import Direction as Way
@@ -84,7 +84,7 @@ def test_an_earlier_deny_beats_a_more_specific_allow(datapath):
 def test_monitor_counts_and_lets_pass(datapath):
     datapath.enforce(bundle(mode=Mode.MONITOR))
     packet = tcp_packet(OTHER, 1, US, 80)
-    assert datapath.reason(IN, packet, audit=True) is Reason.DEFAULT_DENY
+    assert datapath.reason(IN, packet, Bank.AUDITED) is Reason.DEFAULT_DENY
     assert datapath.ingress(packet)
 
 
@@ -211,7 +211,12 @@ def test_rule_hits_count_decisions(datapath):
     datapath.ingress(tcp_packet(OTHER, 1, US, 5432))
     after = datapath.kernel.rule_hits(list(datapath.numbers.values()))
     gained = {uid: after[n][0] - before[n][0] for uid, n in datapath.numbers.items()}
-    assert gained == {"p/db": 3, "default/ingress": 1, "default/egress": 0}
+    assert gained == {
+        "p/db": 3,
+        "default/ingress": 1,
+        "default/egress": 0,
+        "default/forward": 0,
+    }
 
 
 def _network(text: str):

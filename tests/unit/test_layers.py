@@ -28,7 +28,7 @@ def agent(*rooms: str) -> tuple[str, ...]:
 
 
 BASE = agent("errors", "jsonutil")
-CORE = (*BASE, *agent("policy", "abi", "tables", "config", "plan", "transaction"))
+CORE = (*BASE, *agent("policy", "abi", "tables", "tuning", "config", "plan", "transaction"))
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
 JOIN = (*EDGE, *agent("reconcile", "upkeep", "report"))
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
@@ -44,10 +44,11 @@ ROOMS = {
     "tcmicro_agent.policy.source": Room((*BASE, *agent("policy"), "yaml"), pure=True),
     "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.tables": Room((*BASE, *agent("policy", "abi")), pure=True),
-    "tcmicro_agent.config": Room((*BASE, *agent("policy", "abi", "tables")), pure=True),
+    "tcmicro_agent.tuning": Room((*BASE, *agent("abi")), pure=True),
+    "tcmicro_agent.config": Room((*BASE, *agent("policy", "abi", "tables", "tuning")), pure=True),
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
-    "tcmicro_agent.datapath": Room((*BASE, *agent("abi", "tables"), "pyroute2")),
+    "tcmicro_agent.datapath": Room((*BASE, *agent("abi", "tables", "tuning"), "pyroute2")),
     "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction"))),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.release": Room(),

@@ -89,6 +89,7 @@ def _policy(doc: Fields) -> Policy:
         ),
         default_ingress=default.choice("ingress", Action),
         default_egress=default.choice("egress", Action),
+        default_forward=default.choice("forward", Action, Action.ALLOW),
         rules=tuple(rule for direction in Direction for rule in _rules(spec, direction)),
     )
     _refuse_twins(policy.rules, doc.problems)

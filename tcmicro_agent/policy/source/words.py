@@ -15,8 +15,8 @@ from tcmicro_agent.policy.source.nodes import Node
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 CIDR = re.compile(r"([0-9A-Fa-f.:]+)/([0-9]{1,3})")
-SERVICE = re.compile(r"(tcp|udp)/([0-9]{1,9})(?:-([0-9]{1,9}))?")
-PROTOCOLS = ("tcp", "udp", "icmp", "any")
+SERVICE = re.compile(r"(tcp|udp|sctp)/([0-9]{1,9})(?:-([0-9]{1,9}))?")
+PROTOCOLS = ("tcp", "udp", "sctp", "icmp", "any")
 MAPPED = ip_network("::ffff:0:0/96")
 
 
@@ -42,7 +42,7 @@ def label_of(node: Node) -> Word:
 
 
 def service_of(node: Node) -> Service:
-    """`tcp/5432`, `udp/8000-8080`, `icmp` or `any`."""
+    """`tcp/5432`, `udp/8000-8080`, `sctp/3868`, `icmp` or `any`."""
     text = str(node.value) if type(node.value) is int else text_of(node)
     if text in ("any", "icmp"):
         return Service(Protocol(text))

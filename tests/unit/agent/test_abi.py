@@ -1,4 +1,4 @@
-"""abi.py against the BTF of the built object: every size, offset and number of bpf/abi.h."""
+"""abi.py against bpf/abi.h as the compiler lays it out: every size, offset and number, read from BTF."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from struct import Struct
 import pytest
 
 from tcmicro_agent import abi
+from tools.compile_bpf import compile_object
 
-OBJECT = Path(__file__).parents[3] / "build/tcmicro.bpf.o"
+ROOT = Path(__file__).parents[3]
 
 STRUCTS = {
     "tcm_control": abi.CONTROL,
@@ -29,20 +30,46 @@ STRUCTS = {
     "tcm_session": abi.SESSION,
     "tcm_settings": abi.SETTINGS,
     "tcm_count": abi.COUNT,
+    "tcm_trial": abi.TRIAL,
+    "tcm_difference_key": abi.DIFFERENCE_KEY,
+    "tcm_expire_request": abi.EXPIRE_REQUEST,
+    "tcm_event": abi.EVENT,
+    "tcm_budget": abi.BUDGET,
+    "tcm_sum_key": abi.SUM_KEY,
+    "tcm_rate": abi.RATE,
+    "tcm_vlan_key": abi.VLAN_KEY,
 }
 ENUMS = {
     "tcm_reason": abi.Reason,
     "tcm_session_state": abi.SessionState,
     "tcm_direction": abi.Direction,
     "tcm_verdict": abi.Verdict,
+    "tcm_bank": abi.Bank,
+    "tcm_default": abi.Default,
+    "tcm_tcp_mode": abi.TcpMode,
+    "tcm_session_flag": abi.SessionFlag,
+    "tcm_session_table": abi.SessionTable,
 }
 
 
+COUNTS = (
+    "STATES",
+    "DIRECTIONS",
+    "BANKS",
+    "DEFAULTS",
+    "TABLES",
+)  # last members that only say how many
+
+
 @pytest.fixture(scope="module")
-def btf() -> list[dict]:
-    if not OBJECT.exists():
-        pytest.fail(f"{OBJECT} is missing: make bpf")
-    argv = ["bpftool", "-j", "btf", "dump", "file", str(OBJECT)]
+def btf(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Of an object with one variable of every type: in the real one only those that maps use are left."""
+    source = tmp_path_factory.mktemp("abi") / "types.c"
+    names = [*(f"struct {name}" for name in STRUCTS), *(f"enum {name}" for name in ENUMS)]
+    variables = "".join(f"{name} v{number};\n" for number, name in enumerate(names))
+    source.write_text(f'#include "{ROOT}/bpf/abi.h"\n{variables}')
+    built = compile_object(source.parent, source.with_suffix(".o"), source.name)
+    argv = ["bpftool", "-j", "btf", "dump", "file", str(built)]
     return json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["types"]
 
 
@@ -110,18 +137,16 @@ def _bytes(fields: list[tuple[int, int]], pads: list[tuple[int, int]]) -> list[t
     for offset, size in fields:
         if offset in padded:
             continue
-        found += [(n, 1) for n in range(offset, offset + size)] if size == 2 else [(offset, size)]
+        found += [(n, 1) for n in range(offset, offset + size)] if size < 4 else [(offset, size)]
     return found
 
 
 @pytest.mark.parametrize("name", ENUMS)
 def test_enum_numbers(btf, name):
     enum = named(btf, "ENUM", name)
-    prefix = "TCM_"
-    values = {v["name"].removeprefix(prefix): v["val"] for v in enum["values"]}
-    values = {
-        k: v for k, v in values.items() if k not in ("REASONS", "SESSION_STATES", "DIRECTIONS")
-    }
+    prefix = {"tcm_default": "TCM_DEFAULT_", "tcm_tcp_mode": "TCM_TCP_"}.get(name, "TCM_")
+    values = {v["name"].removeprefix(prefix).removeprefix("TCM_"): v["val"] for v in enum["values"]}
+    values = {k: v for k, v in values.items() if k.removeprefix("SESSION_") not in COUNTS}
     assert values == {member.name: member.value for member in ENUMS[name]}
 
 

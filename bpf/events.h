@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Counters and events: what user space learns of a decision. Every packet is counted once; an event is told where
+ * its reason asks for one, within the budget of this CPU; what is not told is summed, and nothing is lost uncounted.
+ */
+#ifndef TCM_EVENTS_H
+#define TCM_EVENTS_H
+
+#include "parse.h"
+
+/* One packet that is being decided: where it is and by which policy. */
+struct context {
+	struct __sk_buff *skb;
+	const struct tcm_slot *slot; /* whose generation, defaults and mode hold for it */
+	const struct tcm_settings *settings;
+	__u64 now; /* jiffies */
+	__u32 number;	 /* of the live slot */
+	__u32 direction; /* enum tcm_direction */
+	__u32 bank;	 /* enum tcm_bank */
+};
+
+static __always_inline void add(struct tcm_count *c, __u32 bytes)
+{
+	if (c) {
+		c->packets++;
+		c->bytes += bytes;
+	}
+}
+
+static __always_inline void count(__u32 bank, __u32 direction, __u32 reason, __u32 bytes)
+{
+	__u32 index = TCM_COUNTER(bank, direction, reason);
+
+	add(bpf_map_lookup_elem(&tcm_counters, &index), bytes);
+}
+
+static __always_inline void count_rule(__u32 rule, __u32 bytes)
+{
+	add(bpf_map_lookup_elem(&tcm_rule_hits, &rule), bytes);
+}
+
+/* Takes a token; an empty bucket is filled with what was earned since it was filled last. */
+static __always_inline bool take_token(struct tcm_budget *budget, const struct tcm_settings *settings, __u64 now)
+{
+	__u64 earned;
+
+	if (!budget->tokens && settings->hz) {
+		earned = (now - budget->refilled) * settings->event_rate / settings->hz;
+		if (!earned)
+			return false;
+		budget->tokens = earned < settings->event_burst ? earned : settings->event_burst;
+		budget->refilled = now;
+	}
+	if (!budget->tokens)
+		return false;
+	budget->tokens--;
+	return true;
+}
+
+static __always_inline bool send_event(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule,
+				       __u32 identity)
+{
+	struct tcm_event *e = bpf_ringbuf_reserve(&tcm_events, sizeof(*e), 0);
+
+	if (!e)
+		return false;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->time = bpf_ktime_get_boot_ns();
+	e->generation = ctx->slot->generation;
+	e->rule = rule;
+	e->identity = identity;
+	e->bytes = ctx->skb->len;
+	e->ifindex = ctx->skb->ifindex;
+	e->local_port = f->local_port;
+	e->remote_port = f->remote_port;
+	e->protocol = f->protocol;
+	e->direction = ctx->direction;
+	e->reason = reason;
+	e->bank = ctx->bank;
+	e->tcp_flags = f->tcp_flags;
+	e->version = f->version;
+	if (f->version == 4) {
+		e->local[10] = e->local[11] = e->remote[10] = e->remote[11] = 0xff;
+		__builtin_memcpy(e->local + 12, &f->v4.local, 4);
+		__builtin_memcpy(e->remote + 12, &f->v4.remote, 4);
+	} else if (f->version == 6) {
+		__builtin_memcpy(e->local, f->v6.local, 16);
+		__builtin_memcpy(e->remote, f->v6.remote, 16);
+	}
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP); /* readers poll: a wakeup costs more than the whole decision */
+	return true;
+}
+
+/* False when there is no room for another sum. */
+static __always_inline bool sum_event(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule)
+{
+	struct tcm_count first = { .packets = 1, .bytes = ctx->skb->len }, *sum;
+	struct tcm_sum_key key = {
+		.generation = ctx->slot->generation,
+		.rule = rule,
+		.port = ctx->direction == TCM_INGRESS ? f->local_port : f->remote_port,
+		.protocol = f->protocol,
+		.direction = ctx->direction,
+		.reason = reason,
+		.bank = ctx->bank,
+	};
+
+	sum = bpf_map_lookup_elem(&tcm_sums, &key);
+	if (!sum)
+		return bpf_map_update_elem(&tcm_sums, &key, &first, BPF_NOEXIST) == 0;
+	add(sum, ctx->skb->len);
+	return true;
+}
+
+/* Tells a decision: as an event, or as part of a sum. */
+static __noinline int tell(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule, __u32 identity)
+{
+	struct tcm_budget *budget;
+	__u32 zero = 0;
+
+	budget = bpf_map_lookup_elem(&tcm_budget, &zero);
+	if (!budget || !ctx || !f)
+		return 0;
+	if (take_token(budget, ctx->settings, ctx->now) && send_event(ctx, f, reason, rule, identity))
+		budget->sent++;
+	else if (sum_event(ctx, f, reason, rule))
+		budget->summed++;
+	else
+		budget->unsummed++;
+	return 0;
+}
+
+/* Counts a decision and tells it where its reason is to be told. */
+static __always_inline void record(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule,
+				   __u32 identity)
+{
+	count(ctx->bank, ctx->direction, reason, ctx->skb->len);
+	if (ctx->settings->event_reasons & 1U << reason)
+		tell(ctx, f, reason, rule, identity);
+}
+
+#endif
