@@ -155,6 +155,7 @@ struct tcm_cidr6_key {
  */
 #define TCM_SHAPE_ANY 17
 #define TCM_SHAPES 18
+#define TCM_SHAPE_RANGES 0xffff /* every prefix shorter than a whole port */
 
 struct tcm_peer {
 	__u32 identity;
@@ -314,7 +315,7 @@ struct tcm_event {
 /* Token bucket of a CPU, and what became of every event it was asked for: sent + summed + unsummed. */
 struct tcm_budget {
 	__u64 refilled; /* jiffies */
-	__u64 tokens;
+	__u64 tokens;	/* an event costs `hz` of them, so that `event_rate` of them come with every jiffy */
 	__u64 sent;
 	__u64 summed;	/* throttled, or the ring was full: counted in tcm_sums */
 	__u64 unsummed; /* and no room there: only the counters know */

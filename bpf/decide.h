@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Every packet that is no plain hit of a tracked flow: first packets, stale and expired flows, ICMP errors,
- * fragments, malformed ones. The way to a drop is refuse(), and there is no other.
+ * fragments, malformed ones. Each case fills in one verdict; decide() carries it out, and there is no other drop.
  */
 #ifndef TCM_DECIDE_H
 #define TCM_DECIDE_H
@@ -14,42 +14,10 @@
 #include "trial.h"
 #include <linux/pkt_cls.h>
 
-static __always_inline int allow(const struct context *ctx, const struct flow *f, const struct verdict *v)
+static __always_inline void settle(struct verdict *v, enum tcm_verdict verdict, enum tcm_reason reason)
 {
-	record(ctx, f, v->reason, v->rule, v->identity);
-	return TC_ACT_UNSPEC;
-}
-
-/* The failsafe has the last word, whatever policy said, and so has the host's own address; monitor lets pass. */
-static __noinline int refuse(struct context *ctx, const struct flow *f, const struct verdict *v)
-{
-	struct verdict kept;
-
-	if (!ctx || !f || !v)
-		return TC_ACT_SHOT;
-	kept = *v;
-	if (f->version && (failsafe(f) || is_dhcp(f))) {
-		kept.reason = is_dhcp(f) ? TCM_DHCP : TCM_FAILSAFE;
-		return allow(ctx, f, &kept);
-	}
-	if (ctx->slot->mode == TCM_MONITOR)
-		ctx->bank = TCM_AUDITED;
-	record(ctx, f, v->reason, v->rule, v->identity);
-	return ctx->bank == TCM_AUDITED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
-}
-
-static __always_inline int refuse_for(struct context *ctx, const struct flow *f, enum tcm_reason reason)
-{
-	struct verdict v = { .reason = reason };
-
-	return refuse(ctx, f, &v);
-}
-
-static __always_inline int allow_for(struct context *ctx, const struct flow *f, enum tcm_reason reason)
-{
-	struct verdict v = { .reason = reason };
-
-	return allow(ctx, f, &v);
+	v->verdict = verdict;
+	v->reason = reason;
 }
 
 static __always_inline void open_session(const struct context *ctx, const struct flow *f, const struct verdict *v,
@@ -75,16 +43,12 @@ static __always_inline bool in_mid_flow(const struct flow *f)
 	return f->protocol == IPPROTO_TCP && (f->tcp_flags & (TCM_SYN | TCM_ACK)) != TCM_SYN;
 }
 
-static __always_inline int forward(struct context *ctx, const struct flow *f)
+static __always_inline void open_forwarded(const struct context *ctx, const struct flow *f, struct verdict *v)
 {
-	struct verdict v;
-
-	judge_forwarded(ctx->slot, &v);
-	count_rule(v.rule, ctx->skb->len);
-	if (v.verdict != TCM_ALLOW)
-		return refuse(ctx, f, &v);
-	open_session(ctx, f, &v, ctx->direction, TCM_FORWARDED | (in_mid_flow(f) ? TCM_ADOPTED : 0));
-	return allow(ctx, f, &v);
+	judge_forwarded(ctx->slot, v);
+	count_rule(v->rule, ctx->skb->len);
+	if (v->verdict == TCM_ALLOW)
+		open_session(ctx, f, v, ctx->direction, TCM_FORWARDED | (in_mid_flow(f) ? TCM_ADOPTED : 0));
 }
 
 /* Who opened TCP in mid-flow that we do not track, or TCM_DIRECTIONS: nobody we know. */
@@ -101,28 +65,31 @@ static __always_inline __u32 opener_of(const struct context *ctx, const struct f
 }
 
 /* TCP in mid-flow that we do not track: ours if a socket knows it, and then judged as whoever opened it. */
-static __always_inline int adopt(struct context *ctx, const struct flow *f)
+static __always_inline void adopt(const struct context *ctx, const struct flow *f, struct verdict *v)
 {
 	__u32 opener = opener_of(ctx, f);
-	struct verdict v = {};
 
 	if (opener >= TCM_DIRECTIONS)
-		return refuse_for(ctx, f, TCM_NO_SESSION);
-	judge(f, ctx->number, opener, &v);
-	if (v.verdict != TCM_ALLOW)
-		return refuse(ctx, f, &v);
-	open_session(ctx, f, &v, opener, TCM_ADOPTED);
-	v.reason = TCM_SESSION;
-	return allow(ctx, f, &v);
+		return settle(v, TCM_DENY, TCM_NO_SESSION);
+	judge(f, ctx->number, opener, v);
+	if (v->verdict != TCM_ALLOW)
+		return;
+	open_session(ctx, f, v, opener, TCM_ADOPTED);
+	v->reason = TCM_SESSION;
 }
 
-/* From here on the staged policy holds for this packet. */
-static __always_inline void switch_to(struct context *ctx, __u32 number)
+/* The staged policy's view of a new flow; where the flow is of its share, it holds for this packet from here on. */
+static __always_inline void try_staged(struct context *ctx, const struct flow *f, struct verdict *v)
 {
-	const struct tcm_slot *staged = bpf_map_lookup_elem(&tcm_slots, &number);
+	const struct tcm_slot *slot;
+	__u64 word = trial_word();
+	__u32 number = trial_slot(word);
 
-	if (staged) {
-		ctx->slot = staged;
+	if (!(word & 1) || !consult_staged(ctx, f, word, v))
+		return;
+	slot = bpf_map_lookup_elem(&tcm_slots, &number);
+	if (slot) {
+		ctx->slot = slot;
 		ctx->bank = TCM_TRIAL;
 	}
 }
@@ -133,30 +100,22 @@ static __always_inline bool from_offender(const struct context *ctx, const struc
 	       floods(f, ctx->settings, ctx->now);
 }
 
-static __always_inline int open_flow(struct context *ctx, const struct flow *f)
+static __always_inline void open_flow(struct context *ctx, const struct flow *f, struct verdict *v)
 {
-	struct verdict v = {};
-	int staged;
-
 	if (is_forwarded(ctx->skb, f, ctx->settings, ctx->direction))
-		return forward(ctx, f);
+		return open_forwarded(ctx, f, v);
 	if (in_mid_flow(f))
-		return adopt(ctx, f);
+		return adopt(ctx, f, v);
 	if (f->no_opener)
-		return refuse_for(ctx, f, TCM_NO_SESSION);
-	judge(f, ctx->number, ctx->direction, &v);
-	staged = consult_staged(ctx, f, &v);
-	if (staged >= 0)
-		switch_to(ctx, staged);
-	count_rule(v.rule, ctx->skb->len);
-	if (v.verdict != TCM_ALLOW)
-		return refuse(ctx, f, &v);
-	if (from_offender(ctx, f, &v)) {
-		v.reason = TCM_SYN_FLOOD;
-		return refuse(ctx, f, &v);
-	}
-	open_session(ctx, f, &v, ctx->direction, 0);
-	return allow(ctx, f, &v);
+		return settle(v, TCM_DENY, TCM_NO_SESSION);
+	judge(f, ctx->number, ctx->direction, v);
+	try_staged(ctx, f, v);
+	count_rule(v->rule, ctx->skb->len);
+	if (v->verdict != TCM_ALLOW)
+		return;
+	if (from_offender(ctx, f, v))
+		return settle(v, TCM_DENY, TCM_SYN_FLOOD);
+	open_session(ctx, f, v, ctx->direction, 0);
 }
 
 /*
@@ -189,59 +148,83 @@ static __always_inline bool still_allowed(struct context *ctx, const struct flow
 	return true;
 }
 
-static __always_inline int decide_flow(struct context *ctx, const struct flow *f)
+static __always_inline void decide_flow(struct context *ctx, const struct flow *f, struct verdict *v)
 {
 	struct tcm_session *s = find_session(f);
-	struct verdict v = {};
 
 	if (!s || expired(ctx->settings, f, s, ctx->now) || reopens(f, s, ctx->direction)) {
 		if (s)
 			forget(f);
-		return open_flow(ctx, f);
+		return open_flow(ctx, f, v);
 	}
-	if (!still_allowed(ctx, f, s, &v)) {
-		v.reason = TCM_REVOKED;
-		return refuse(ctx, f, &v);
-	}
+	if (!still_allowed(ctx, f, s, v))
+		return settle(v, TCM_DENY, TCM_REVOKED);
 	follow(f, s, ctx->direction, ctx->skb->len, ctx->now);
-	v.reason = TCM_SESSION;
-	return allow(ctx, f, &v);
+	settle(v, TCM_ALLOW, TCM_SESSION);
 }
 
 /* An ICMP error passes when it quotes a flow that policy still allows; it neither opens nor refreshes one. */
-static __always_inline int decide_quoted(struct context *ctx, const struct flow *f)
+static __always_inline void decide_quoted(struct context *ctx, const struct flow *f, struct verdict *v)
 {
 	struct tcm_session *s = find_session(f);
-	struct verdict v = {};
 
-	if (s && !expired(ctx->settings, f, s, ctx->now) && still_allowed(ctx, f, s, &v)) {
-		v.reason = TCM_ICMP_ERROR;
-		return allow(ctx, f, &v);
-	}
-	if (s || !is_forwarded(ctx->skb, f, ctx->settings, ctx->direction))
-		return refuse_for(ctx, f, TCM_ICMP_ERROR_UNKNOWN);
-	judge_forwarded(ctx->slot, &v);
-	return v.verdict == TCM_ALLOW ? allow(ctx, f, &v) : refuse(ctx, f, &v);
+	if (s && !expired(ctx->settings, f, s, ctx->now) && still_allowed(ctx, f, s, v))
+		settle(v, TCM_ALLOW, TCM_ICMP_ERROR);
+	else if (s || !is_forwarded(ctx->skb, f, ctx->settings, ctx->direction))
+		settle(v, TCM_DENY, TCM_ICMP_ERROR_UNKNOWN);
+	else
+		judge_forwarded(ctx->slot, v);
 }
 
 /*
  * A later fragment has no ports. One for this host passes: without its judged first fragment the kernel completes no
  * datagram of it. One that is routed on has no such keeper, and gets the verdict of everything that is routed.
  */
-static __always_inline int decide_fragment(struct context *ctx, const struct flow *f)
+static __always_inline void decide_fragment(const struct context *ctx, const struct flow *f, struct verdict *v)
 {
-	struct verdict v = {};
-
-	if (!is_forwarded(ctx->skb, f, ctx->settings, ctx->direction))
-		return allow_for(ctx, f, TCM_FRAGMENT);
-	judge_forwarded(ctx->slot, &v);
-	return v.verdict == TCM_ALLOW ? allow(ctx, f, &v) : refuse(ctx, f, &v);
+	if (is_forwarded(ctx->skb, f, ctx->settings, ctx->direction))
+		judge_forwarded(ctx->slot, v);
+	else
+		settle(v, TCM_ALLOW, TCM_FRAGMENT);
 }
 
-/* Decides what parse() made of the packet, by the slot of that number. */
+static __always_inline void reach_verdict(struct context *ctx, const struct flow *f, int parsed, struct verdict *v)
+{
+	switch (parsed) {
+	case TCM_NEW_FLOW:
+		return open_flow(ctx, f, v);
+	case TCM_FLOW:
+		return decide_flow(ctx, f, v);
+	case TCM_QUOTED:
+		return decide_quoted(ctx, f, v);
+	case TCM_FRAGMENT:
+		return decide_fragment(ctx, f, v);
+	case TCM_NON_IP:
+	case TCM_NEIGHBOUR:
+	case TCM_VLAN:
+	case TCM_UNENFORCED:
+		return settle(v, TCM_ALLOW, parsed);
+	default: /* malformed, tiny fragment, ICMP error about nothing of ours */
+		return settle(v, TCM_DENY, parsed);
+	}
+}
+
+/* The failsafe has the last word on a refusal, whatever policy said, and so has the host's own address. */
+static __always_inline void spare(const struct flow *f, struct verdict *v)
+{
+	if (!f->version)
+		return;
+	if (failsafe(f))
+		settle(v, TCM_ALLOW, TCM_FAILSAFE);
+	else if (is_dhcp(f))
+		settle(v, TCM_ALLOW, TCM_DHCP);
+}
+
+/* Decides what parse() made of the packet, by the slot of that number. Monitor mode lets pass what it counts. */
 static __noinline int decide(struct __sk_buff *skb, const struct flow *f, int parsed, __u32 direction, __u32 number)
 {
 	struct context ctx = { .skb = skb, .number = number, .direction = direction & 1 };
+	struct verdict v = {};
 	__u32 zero = 0;
 
 	ctx.slot = bpf_map_lookup_elem(&tcm_slots, &number);
@@ -249,24 +232,13 @@ static __noinline int decide(struct __sk_buff *skb, const struct flow *f, int pa
 	if (!ctx.slot || !ctx.settings || !f)
 		return TC_ACT_UNSPEC;
 	ctx.now = bpf_jiffies64();
-	switch (parsed) {
-	case TCM_FLOW:
-		return decide_flow(&ctx, f);
-	case TCM_QUOTED:
-		return decide_quoted(&ctx, f);
-	case TCM_FRAGMENT:
-		return decide_fragment(&ctx, f);
-	case TCM_NON_IP:
-	case TCM_NEIGHBOUR:
-	case TCM_VLAN:
-	case TCM_UNENFORCED:
-		return allow_for(&ctx, f, parsed);
-	case TCM_ICMP_ERROR_UNKNOWN:
-	case TCM_FRAGMENT_TINY:
-		return refuse_for(&ctx, f, parsed);
-	default:
-		return refuse_for(&ctx, f, TCM_MALFORMED);
-	}
+	reach_verdict(&ctx, f, parsed, &v);
+	if (v.verdict == TCM_DENY)
+		spare(f, &v);
+	if (v.verdict == TCM_DENY && ctx.slot->mode == TCM_MONITOR)
+		ctx.bank = TCM_AUDITED;
+	record(&ctx, f, &v);
+	return v.verdict == TCM_DENY && ctx.bank != TCM_AUDITED ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 #endif

@@ -19,6 +19,14 @@ struct context {
 	__u32 bank;	 /* enum tcm_bank */
 };
 
+/* What is decided about it. */
+struct verdict {
+	__u32 identity; /* of the remote */
+	__u32 rule;	/* counter index, 0 = none */
+	enum tcm_verdict verdict;
+	enum tcm_reason reason;
+};
+
 static __always_inline void add(struct tcm_count *c, __u32 bytes)
 {
 	if (c) {
@@ -39,26 +47,24 @@ static __always_inline void count_rule(__u32 rule, __u32 bytes)
 	add(bpf_map_lookup_elem(&tcm_rule_hits, &rule), bytes);
 }
 
-/* Takes a token; an empty bucket is filled with what was earned since it was filled last. */
+/* Takes what an event costs out of the bucket, filled up first with what was earned since the last time. */
 static __always_inline bool take_token(struct tcm_budget *budget, const struct tcm_settings *settings, __u64 now)
 {
-	__u64 earned;
+	__u64 full = settings->event_burst * settings->hz;
 
-	if (!budget->tokens && settings->hz) {
-		earned = (now - budget->refilled) * settings->event_rate / settings->hz;
-		if (!earned)
-			return false;
-		budget->tokens = earned < settings->event_burst ? earned : settings->event_burst;
+	if (budget->refilled != now) {
+		budget->tokens += (now - budget->refilled) * settings->event_rate;
+		if (budget->tokens > full)
+			budget->tokens = full;
 		budget->refilled = now;
 	}
-	if (!budget->tokens)
+	if (budget->tokens < settings->hz)
 		return false;
-	budget->tokens--;
+	budget->tokens -= settings->hz;
 	return true;
 }
 
-static __always_inline bool send_event(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule,
-				       __u32 identity)
+static __always_inline bool send_event(const struct context *ctx, const struct flow *f, const struct verdict *v)
 {
 	struct tcm_event *e = bpf_ringbuf_reserve(&tcm_events, sizeof(*e), 0);
 
@@ -67,15 +73,15 @@ static __always_inline bool send_event(const struct context *ctx, const struct f
 	__builtin_memset(e, 0, sizeof(*e));
 	e->time = bpf_ktime_get_boot_ns();
 	e->generation = ctx->slot->generation;
-	e->rule = rule;
-	e->identity = identity;
+	e->rule = v->rule;
+	e->identity = v->identity;
 	e->bytes = ctx->skb->len;
 	e->ifindex = ctx->skb->ifindex;
 	e->local_port = f->local_port;
 	e->remote_port = f->remote_port;
 	e->protocol = f->protocol;
 	e->direction = ctx->direction;
-	e->reason = reason;
+	e->reason = v->reason;
 	e->bank = ctx->bank;
 	e->tcp_flags = f->tcp_flags;
 	e->version = f->version;
@@ -92,16 +98,16 @@ static __always_inline bool send_event(const struct context *ctx, const struct f
 }
 
 /* False when there is no room for another sum. */
-static __always_inline bool sum_event(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule)
+static __always_inline bool sum_event(const struct context *ctx, const struct flow *f, const struct verdict *v)
 {
 	struct tcm_count first = { .packets = 1, .bytes = ctx->skb->len }, *sum;
 	struct tcm_sum_key key = {
 		.generation = ctx->slot->generation,
-		.rule = rule,
+		.rule = v->rule,
 		.port = ctx->direction == TCM_INGRESS ? f->local_port : f->remote_port,
 		.protocol = f->protocol,
 		.direction = ctx->direction,
-		.reason = reason,
+		.reason = v->reason,
 		.bank = ctx->bank,
 	};
 
@@ -113,30 +119,28 @@ static __always_inline bool sum_event(const struct context *ctx, const struct fl
 }
 
 /* Tells a decision: as an event, or as part of a sum. */
-static __noinline int tell(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule, __u32 identity)
+static __always_inline void tell(const struct context *ctx, const struct flow *f, const struct verdict *v)
 {
 	struct tcm_budget *budget;
 	__u32 zero = 0;
 
 	budget = bpf_map_lookup_elem(&tcm_budget, &zero);
-	if (!budget || !ctx || !f)
-		return 0;
-	if (take_token(budget, ctx->settings, ctx->now) && send_event(ctx, f, reason, rule, identity))
+	if (!budget)
+		return;
+	if (take_token(budget, ctx->settings, ctx->now) && send_event(ctx, f, v))
 		budget->sent++;
-	else if (sum_event(ctx, f, reason, rule))
+	else if (sum_event(ctx, f, v))
 		budget->summed++;
 	else
 		budget->unsummed++;
-	return 0;
 }
 
 /* Counts a decision and tells it where its reason is to be told. */
-static __always_inline void record(const struct context *ctx, const struct flow *f, __u32 reason, __u32 rule,
-				   __u32 identity)
+static __always_inline void record(const struct context *ctx, const struct flow *f, const struct verdict *v)
 {
-	count(ctx->bank, ctx->direction, reason, ctx->skb->len);
-	if (ctx->settings->event_reasons & 1U << reason)
-		tell(ctx, f, reason, rule, identity);
+	count(ctx->bank, ctx->direction, v->reason, ctx->skb->len);
+	if (ctx->settings->event_reasons & 1U << (v->reason & 31))
+		tell(ctx, f, v);
 }
 
 #endif

@@ -21,7 +21,11 @@
 #define TCM_FRAGMENT_OFFSET 0x1fff
 #define TCM_MORE_FRAGMENTS 0x2000
 
-enum tcm_parsed { TCM_FLOW = -1, TCM_QUOTED = -2 };
+enum tcm_parsed {
+	TCM_FLOW = -1,
+	TCM_QUOTED = -2,
+	TCM_NEW_FLOW = -3, /* a flow that was looked for, and is not tracked */
+};
 
 enum tcm_tcp_flag { TCM_FIN = 1, TCM_SYN = 2, TCM_RST = 4, TCM_ACK = 16 };
 

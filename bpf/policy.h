@@ -6,14 +6,7 @@
 #ifndef TCM_POLICY_H
 #define TCM_POLICY_H
 
-#include "parse.h"
-
-struct verdict {
-	__u32 identity;
-	__u32 rule;
-	enum tcm_verdict verdict;
-	enum tcm_reason reason;
-};
+#include "events.h"
 
 static __always_inline const struct tcm_peer *find_peer4(const struct tcm_slot *slot, __u32 number, __be32 address)
 {
@@ -49,6 +42,8 @@ static __always_inline const struct tcm_rule *find_rule(struct tcm_rule_key *key
 
 #pragma unroll
 	for (int prefix = 16; prefix >= 0; prefix--) {
+		if (prefix == 15 && !(shapes & TCM_SHAPE_RANGES))
+			break; /* most peers have single ports and nothing else */
 		if (!(shapes & 1U << prefix))
 			continue;
 		key->prefix = prefix;

@@ -12,17 +12,42 @@
 #define TCM_TCP_LISTEN 10 /* include/net/tcp_states.h */
 #define TCM_TCP_CLOSE 7
 
-static __always_inline struct tcm_session *find_session(const struct flow *f)
+/*
+ * One lookup with a map the verifier can see. Left alone, clang merges lookups that differ in nothing but the map,
+ * and the verifier then calls the map's own lookup through a pointer instead of inlining it: 10 ns more.
+ */
+#define TCM_LOOKUP(map, key)                                        \
+	({                                                          \
+		void *__found = bpf_map_lookup_elem(map, key);      \
+		asm volatile("" : "+r"(__found) : "i"(__COUNTER__)); \
+		__found;                                            \
+	})
+
+static __always_inline struct tcm_session *find_session4(const struct flow *f)
 {
-	bool tcp = f->protocol == IPPROTO_TCP;
 	struct tcm_session *s;
 
-	if (f->version == 4) {
-		s = tcp ? bpf_map_lookup_elem(&tcm_tcp4, &f->v4) : bpf_map_lookup_elem(&tcm_other4, &f->v4);
-		return s ? s : bpf_map_lookup_elem(&tcm_half4, &f->v4);
-	}
-	s = tcp ? bpf_map_lookup_elem(&tcm_tcp6, &f->v6) : bpf_map_lookup_elem(&tcm_other6, &f->v6);
-	return s ? s : bpf_map_lookup_elem(&tcm_half6, &f->v6);
+	if (f->protocol == IPPROTO_TCP)
+		s = TCM_LOOKUP(&tcm_tcp4, &f->v4);
+	else
+		s = TCM_LOOKUP(&tcm_other4, &f->v4);
+	return s ? s : TCM_LOOKUP(&tcm_half4, &f->v4);
+}
+
+static __always_inline struct tcm_session *find_session6(const struct flow *f)
+{
+	struct tcm_session *s;
+
+	if (f->protocol == IPPROTO_TCP)
+		s = TCM_LOOKUP(&tcm_tcp6, &f->v6);
+	else
+		s = TCM_LOOKUP(&tcm_other6, &f->v6);
+	return s ? s : TCM_LOOKUP(&tcm_half6, &f->v6);
+}
+
+static __always_inline struct tcm_session *find_session(const struct flow *f)
+{
+	return f->version == 4 ? find_session4(f) : find_session6(f);
 }
 
 /* The table of flows that were answered. */

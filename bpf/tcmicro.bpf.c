@@ -65,6 +65,8 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction, bool e
 			count(TCM_ENFORCED, direction, TCM_SESSION, skb->len);
 			return TC_ACT_UNSPEC;
 		}
+		if (!s)
+			parsed = TCM_NEW_FLOW;
 	}
 	return decide(skb, &f, parsed, direction, number);
 }

@@ -67,28 +67,27 @@ static __always_inline void note_difference(const struct context *ctx, const str
 		bpf_map_update_elem(&tcm_differences, &key, &first, BPF_ANY);
 }
 
-/* Compares both policies on a new flow; returns the staged slot's number when its verdict, now in `v`, holds, else -1. */
-static __noinline int consult_staged(const struct context *ctx, const struct flow *f, struct verdict *v)
+/* Compares both policies on a new flow; 1: the flow is of the staged one's share, and `v` is its verdict. */
+static __noinline int consult_staged(const struct context *ctx, const struct flow *f, __u64 word, struct verdict *v)
 {
 	struct verdict staged = {};
 	const struct tcm_slot *slot;
-	__u64 word = trial_word();
 	__u32 number = trial_slot(word), index;
 
-	if (!(word & 1) || !ctx || !f || !v)
-		return -1;
+	if (!ctx || !f || !v)
+		return 0;
 	slot = bpf_map_lookup_elem(&tcm_slots, &number);
 	if (!slot || !slot->generation)
-		return -1;
+		return 0;
 	judge(f, number, ctx->direction, &staged);
 	index = TCM_COMPARISON(ctx->direction & 1, v->verdict & 1, staged.verdict & 1);
 	add(bpf_map_lookup_elem(&tcm_comparisons, &index), ctx->skb->len);
 	if (v->verdict != staged.verdict)
 		note_difference(ctx, f, v, &staged, slot->generation);
 	if (!(word >> 8 & 0xff) || flow_percentile(f) >= trial_share(word))
-		return -1;
+		return 0;
 	*v = staged;
-	return number;
+	return 1;
 }
 
 /* Whether a flow opened under the staged policy still belongs to it. */
