@@ -65,7 +65,9 @@ class Store:
 
     def save_bundle(self, bundle: Bundle, digest: str) -> None:
         path = self._bundle(digest)
-        if not path.exists():
+        if path.exists():
+            os.utime(path)  # one of the youngest again, so not forgotten in the next line
+        else:
             write(path, bundles.canonical(bundles.to_document(bundle)))
         self._forget_old_bundles()
 

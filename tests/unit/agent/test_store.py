@@ -56,6 +56,19 @@ def test_old_bundles_go_and_needed_ones_stay(store):
     assert store.bundle(bundles.digest(first)) == first
 
 
+def test_a_bundle_that_is_kept_again_is_a_young_one(store):
+    first = bundle()
+    for number in range(12):
+        other = bundle(endpoints={f"10.0.0.{number}": 1})
+        store.save_bundle(other, bundles.digest(other))
+        if number == 0:
+            store.save_bundle(first, bundles.digest(first))
+            store.save_books(Books(1, Applied(bundles.digest(first), 1)))
+    store.save_books(Books())
+    store.save_bundle(first, bundles.digest(first))
+    assert store.bundle(bundles.digest(first)) == first
+
+
 def test_second_writer_is_told(store, tmp_path, monkeypatch):
     monkeypatch.setattr(stores, "LOCK_PATIENCE_S", 0.1)
     with store.lock(), pytest.raises(LockedError, match="another change"), Store(tmp_path).lock():
