@@ -68,26 +68,17 @@ class Agent:
         """Makes a bundle live, for `confirm_within` seconds or (0) for good."""
         with self.store.lock():
             self.settle()
-            observed = self.observe()
-            plan.refuse_if_pending(observed)
-            books = self._next_books(observed, bundle)
-            built = self._encode(observed, bundle, books)
-            digest = built.header.digest
-            if plan.is_live(observed, digest, built):
-                return Outcome(changed=False, generation=observed.live.generation, digest=digest)
-            pending = self._arm(observed, built.header, confirm_within) if confirm_within else None
-            ops = plan.plan_policy(observed, bundle, built, pending)
-            outcome = Outcome(
-                changed=True,
-                generation=built.header.generation,
-                digest=digest,
-                ops=tuple(plan.describe(ops)),
-                transaction=pending,
-            )
-            if not dry_run:
-                self.store.save_books(books)
-                self._execute(ops)
-            return outcome
+            return self._change(bundle, confirm_within=confirm_within, dry_run=dry_run)
+
+    def restore(self, ceiling: Mode) -> Outcome | None:
+        """Makes the confirmed bundle live when it ought to be and is not; None when there is nothing to do."""
+        if self._missing(ceiling) is None:
+            return None  # without the lock, because a frozen agent must not hold it
+        with self.store.lock():
+            self.settle()
+            bundle = self._missing(ceiling)
+            outcome = self._change(bundle) if bundle else None
+        return outcome if outcome and outcome.changed else None
 
     def confirm(self, transaction_id: str, token: str) -> Outcome:
         """Makes the pending change permanent; a compare and swap in the kernel, so late is late."""
@@ -95,7 +86,8 @@ class Agent:
             pending = self._pending(transaction_id, token)
             if pending.state is State.CONFIRMED:
                 return _outcome(pending, changed=False)
-            word = self.observe().word
+            # Ours until its deadline; the word as it is now may be that of a fallback latched a moment ago.
+            word = replace(self.observe().word, deadline_ms=pending.deadline_ms)
             result = self._transition(word, replace(word, deadline_ms=0))
             if result is not TransitionResult.SWAPPED:
                 self.settle()
@@ -117,18 +109,63 @@ class Agent:
             return Outcome(changed=True, generation=live.generation, digest=live.digest)
 
     def settle(self) -> Transaction | None:
-        """Writes down how the last transaction ended, and latches an expired word."""
+        """Writes down how the last transaction ended and what rules for good; latches an expired word."""
         before, now = self.store.transaction(), self.transaction()
-        if now is None or now == before:
-            return now
-        if self.kernel.loaded and self.observe().word.pending:
+        if now != before and self.kernel.loaded and self.observe().word.pending:
             self.kernel.transition(NEVER, NEVER)
-        if now.state is State.CONFIRMED:
-            self._record(now.generation, now.digest)
-        self.store.save_transaction(now)
+        if (live := self._unrecorded()) is not None:
+            self._record(live.generation, live.digest)
+        if now is not None and now != before:
+            self.store.save_transaction(now)
         return now
 
+    def unsettled(self) -> bool:
+        """Whether `settle` would write anything."""
+        return self.transaction() != self.store.transaction() or self._unrecorded() is not None
+
     # --- parts ---
+
+    def _unrecorded(self) -> SlotHeader | None:
+        """What rules for good and is not in the books: somebody was cut between the two."""
+        if not self.kernel.loaded:
+            return None
+        observed, confirmed = self.observe(), self.store.books().confirmed
+        if observed.word.pending or not observed.live.generation:
+            return None
+        recorded = confirmed and confirmed.generation == observed.live.generation
+        return None if recorded else observed.live
+
+    def _missing(self, ceiling: Mode) -> Bundle | None:
+        """The confirmed bundle, if after a reboot nothing rules, or it rules in another mode than it may have."""
+        observed, confirmed = self.observe(), self.store.books().confirmed
+        bundle = self.store.bundle(confirmed.digest) if confirmed else None
+        if bundle is None or observed.word.pending:
+            return None
+        mode = tables.MODES[effective_mode(ceiling, bundle.mode)]
+        right = observed.live.generation and observed.live.mode == mode
+        return None if right else bundle
+
+    def _change(self, bundle: Bundle, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
+        """Under the lock, with everything settled."""
+        observed = self.observe()
+        plan.refuse_if_pending(observed)
+        books = self._next_books(observed, bundle)
+        built = self._encode(observed, bundle, books)
+        digest = built.header.digest
+        if plan.is_live(observed, digest, built):
+            return Outcome(changed=False, generation=observed.live.generation, digest=digest)
+        pending = self._arm(observed, built.header, confirm_within) if confirm_within else None
+        ops = plan.plan_policy(observed, bundle, built, pending)
+        if not dry_run:
+            self.store.save_books(books)
+            self._execute(ops)
+        return Outcome(
+            changed=True,
+            generation=built.header.generation,
+            digest=digest,
+            ops=tuple(plan.describe(ops)),
+            transaction=pending,
+        )
 
     def _next_books(self, observed: plan.Observed, bundle: Bundle) -> Books:
         books = self.store.books()
@@ -205,10 +242,16 @@ class Agent:
 
     def _record(self, generation: int, digest: str) -> None:
         books = self.store.books()
-        if books.confirmed and books.confirmed.generation == generation:
+        before = books.confirmed
+        if before and before.generation == generation:
             return
+        same = before and before.digest == digest  # live again after a reboot: no step back
         self.store.save_books(
-            replace(books, confirmed=Applied(digest, generation), previous=books.confirmed)
+            replace(
+                books,
+                confirmed=Applied(digest, generation),
+                previous=books.previous if same else before,
+            )
         )
 
 

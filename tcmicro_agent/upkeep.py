@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tcmicro_agent import tables
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import hooks, host
-from tcmicro_agent.reconcile import Agent, effective_mode
-from tcmicro_agent.transaction import State
+from tcmicro_agent.reconcile import Agent
 
 
 def load(agent: Agent, release: Path, config: Config) -> None:
@@ -28,7 +26,7 @@ def converge(agent: Agent, config: Config) -> list[str]:
         *write_settings(agent, config),
         *write_failsafe(agent, config),
         *_attach(agent, config),
-        *_settle(agent),
+        *settle(agent),
         *_restore(agent, config),
     ]
 
@@ -53,28 +51,23 @@ def _attach(agent: Agent, config: Config) -> list[str]:
     return done
 
 
-def _settle(agent: Agent) -> list[str]:
+def settle(agent: Agent) -> list[str]:
     """The lock is taken only when there is something to write: a frozen agent must not hold it."""
-    before = agent.store.transaction()
-    if before is None or before.state is not State.PENDING or agent.transaction() == before:
+    if not agent.unsettled():
         return []
     with agent.store.lock():
-        after = agent.settle()
-    return (
-        [f"transaction {after.id}, generation {after.generation}: {after.state.value}"]
-        if after
-        else []
-    )
+        before, books = agent.store.transaction(), agent.store.books().confirmed
+        after, confirmed = agent.settle(), agent.store.books().confirmed
+    if after and after != before:
+        return [f"transaction {after.id}, generation {after.generation}: {after.state.value}"]
+    if confirmed and confirmed != books:
+        return [f"generation {confirmed.generation} rules for good: recorded"]
+    return []
 
 
 def _restore(agent: Agent, config: Config) -> list[str]:
     """After a reboot, or a change of the host's ceiling: the confirmed bundle, in the mode it may have."""
-    observed, confirmed = agent.observe(), agent.store.books().confirmed
-    bundle = agent.store.bundle(confirmed.digest) if confirmed else None
-    if bundle is None or observed.word.pending:
+    outcome = agent.restore(config.mode)
+    if outcome is None:
         return []
-    mode = tables.MODES[effective_mode(config.mode, bundle.mode)]
-    if observed.live.generation and observed.live.mode == mode:
-        return []
-    outcome = agent.apply(bundle)
     return [f"bundle {outcome.digest[:12]} is live again, as generation {outcome.generation}"]

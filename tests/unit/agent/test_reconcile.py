@@ -4,18 +4,57 @@ from __future__ import annotations
 
 import pytest
 from builders import bundle, rule
-from fakes import CutError
+from fakes import CutError, FakeKernel
 
+from tcmicro_agent import upkeep
+from tcmicro_agent.abi import Control
 from tcmicro_agent.abi import Mode as KernelMode
+from tcmicro_agent.datapath.kernel import NEVER
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.model import Mode
-from tcmicro_agent.reconcile import TakenBackError, effective_mode
-from tcmicro_agent.store import write_document
+from tcmicro_agent.reconcile import Agent, TakenBackError, effective_mode
+from tcmicro_agent.store import Books, Store, write_document
 from tcmicro_agent.transaction import State
 
 OLD = bundle(rule("p/ssh", "tcp/22"), endpoints={"10.0.0.1": 1})
 NEW = bundle(rule("p/web", "tcp/80"), endpoints={"10.0.0.1": 1})
+
+
+class CrowdedKernel(FakeKernel):
+    """Between the second and the third look at the word the deadline passes, and somebody samples the clock."""
+
+    looks = 0
+
+    def control(self) -> Control:
+        self.looks += 1
+        if self.looks == 3:
+            self._clock.pass_seconds(61)
+            self.transition(NEVER, NEVER)
+        return super().control()
+
+
+class HurriedStore(Store):
+    """Somebody else is faster to the lock, once."""
+
+    def __init__(self, root, hurry) -> None:
+        super().__init__(root)
+        self._hurry = [hurry]
+
+    def lock(self):
+        for change in self._hurry:
+            self._hurry = []
+            change()
+        return super().lock()
+
+
+class FullDisk(Store):
+    """Takes no books that confirm anything."""
+
+    def save_books(self, books: Books) -> None:
+        if books.confirmed != self.books().confirmed:
+            raise CutError
+        super().save_books(books)
 
 
 def live(agent) -> str:
@@ -152,3 +191,58 @@ def test_cut_between_commit_and_the_books_rolls_forward(agent, kernel, monkeypat
     assert agent.store.transaction().state is State.PENDING
     assert agent.settle().state is State.CONFIRMED
     assert agent.store.books().confirmed.generation == pending.generation
+
+
+def test_cut_between_the_flip_and_the_books_rolls_forward(agent, tmp_path):
+    agent.apply(OLD)
+    with pytest.raises(CutError):
+        Agent(agent.kernel, FullDisk(tmp_path), agent.clock).apply(NEW)
+    assert live(agent) == digest(NEW)
+    assert agent.store.books().confirmed.digest == digest(OLD)
+    assert not agent.apply(NEW).changed
+    assert agent.store.books().confirmed.digest == digest(NEW)
+    assert agent.store.books().previous.digest == digest(OLD)
+
+
+def test_the_daemon_rolls_forward_too(agent, tmp_path):
+    agent.apply(OLD)
+    with pytest.raises(CutError):
+        Agent(agent.kernel, FullDisk(tmp_path), agent.clock).apply(NEW)
+    assert upkeep.settle(agent) == ["generation 2 rules for good: recorded"]
+    assert agent.store.books().confirmed.generation == 2
+    assert upkeep.settle(agent) == []
+
+
+def test_confirm_whose_deadline_passes_meanwhile_is_late(agent, tmp_path):
+    agent.apply(OLD)
+    pending = agent.apply(NEW, confirm_within=60).transaction
+    crowded = CrowdedKernel(agent.clock)
+    crowded.word, crowded.slots = agent.kernel.word, agent.kernel.slots
+    with pytest.raises(TakenBackError):
+        Agent(crowded, agent.store, agent.clock).confirm(pending.id, pending.token)
+    assert agent.store.books().confirmed.digest == digest(OLD)
+    assert agent.store.transaction().state is State.REVERTED
+
+
+def test_the_confirmed_bundle_comes_back_after_a_reboot(agent, kernel, clock):
+    agent.apply(OLD)
+    agent.apply(NEW)
+    kernel.boot()
+    clock.boot = "boot-2"
+    assert agent.restore(Mode.PROTECT).digest == live(agent) == digest(NEW)
+    assert agent.store.books().previous.digest == digest(OLD)
+    assert agent.restore(Mode.PROTECT) is None
+
+
+def test_restoring_does_not_undo_what_was_applied_meanwhile(agent, kernel, clock, tmp_path):
+    agent.apply(OLD)
+    kernel.boot()
+    daemon = Agent(kernel, HurriedStore(tmp_path, lambda: agent.apply(NEW)), clock)
+    assert daemon.restore(Mode.PROTECT) is None
+    assert live(agent) == agent.store.books().confirmed.digest == digest(NEW)
+
+
+def test_a_ceiling_that_is_not_in_the_file_yet_is_no_news(agent):
+    agent.apply(OLD)
+    write_document(agent.store.etc / "agent.json", {"mode": "protect"})
+    assert agent.restore(Mode.MONITOR) is None
