@@ -114,9 +114,10 @@ class Record:
 Op = Union[SaveBundle, ClearSlot, FillSlot, VerifySlot, SaveTransaction, Flip, Record]
 
 
-def spare_slot(word: Word) -> int:
-    """A slot that neither rules nor is the way back."""
-    return next(n for n in range(SLOTS) if n not in (word.active, word.fallback))
+def spare_slot(observed: Observed) -> int:
+    """A slot that neither rules nor is the way back: the oldest, for in one taken back just now packets may be."""
+    free = [n for n in range(SLOTS) if n not in (observed.word.active, observed.word.fallback)]
+    return min(free, key=lambda n: observed.headers[n].generation)
 
 
 def refuse_if_pending(observed: Observed) -> None:

@@ -178,7 +178,7 @@ class Agent:
     def _encode(self, observed: plan.Observed, bundle: Bundle, books: Books) -> tables.Tables:
         return tables.encode(
             bundle,
-            slot=plan.spare_slot(observed.word),
+            slot=plan.spare_slot(observed),
             generation=books.generation,
             mode=effective_mode(self.store.config().mode, bundle.mode),
             numbers=books.numbers,

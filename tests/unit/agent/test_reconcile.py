@@ -144,6 +144,15 @@ def test_revert_at_once(agent):
         agent.revert()
 
 
+def test_what_was_taken_back_just_now_is_not_built_over(agent, kernel):
+    agent.apply(OLD)
+    agent.apply(NEW, confirm_within=60)
+    left = kernel.word.active
+    agent.revert()
+    agent.apply(bundle())
+    assert kernel.slots[left].digest == digest(NEW)
+
+
 def test_reboot_while_pending_counts_as_taken_back(agent, kernel, clock):
     agent.apply(OLD)
     agent.apply(NEW, confirm_within=60)
