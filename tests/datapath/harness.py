@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcmicro_agent import abi, tables
-from tcmicro_agent.datapath.kernel import SESSION_MAPS, Kernel
+from tcmicro_agent.datapath.kernel import NEVER, SESSION_MAPS, Kernel
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.tuning import Tuning
 
@@ -19,6 +19,7 @@ class Datapath:
         kernel.set_failsafe(frozenset())
         for slot in range(abi.SLOTS):
             kernel.clear_slot(slot)
+        kernel.transition(NEVER, NEVER)  # an expired word gives way only once it is latched
         kernel.transition(kernel.control().word.encode(), 0)
         self.tune(Tuning())
         self.forget_sessions()

@@ -8,8 +8,10 @@ import pytest
 from builders import bundle, rule
 from packets import tcp_packet
 
+from tcmicro_agent import abi, tables
 from tcmicro_agent.abi import TransitionResult, Word
 from tcmicro_agent.datapath.clock import Clock
+from tests.unit.protocol.transitions import TABLE, at
 
 US, PEER = "10.0.0.1", "10.0.0.2"
 boot_ms = Clock().boot_ms
@@ -67,3 +69,30 @@ def test_a_stale_writer_changes_nothing(datapath, armed):
     stale = Word(pending.fallback, 0, 0)
     assert swap(datapath, stale, Word(0, 0, 0)) is TransitionResult.CONFLICT
     assert datapath.kernel.control().word == pending
+
+
+@pytest.fixture
+def four_slots(datapath):
+    """Slot n allows TCP port n + 1, and nothing else."""
+    for slot in range(abi.SLOTS):
+        policy = bundle(rule("p/own", f"tcp/{slot + 1}"))
+        numbers = {uid: n for n, uid in enumerate(tables.rule_uids(policy), 1)}
+        datapath.kernel.fill_slot(
+            tables.encode(policy, slot=slot, generation=slot + 1, mode=policy.mode, numbers=numbers)
+        )
+    return datapath
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.title)
+def test_every_transition_ends_as_the_table_says(four_slots, row):
+    now = boot_ms()
+    word, expected, desired, after = (
+        at(w, now) for w in (row.word, row.expected, row.desired, row.after)
+    )
+    assert swap(four_slots, Word(0, 0, 0), word) is TransitionResult.SWAPPED
+    assert swap(four_slots, expected, desired) is row.result
+    assert four_slots.kernel.control().word == after
+    open_ports = [
+        port for port in range(1, 5) if four_slots.ingress(tcp_packet(PEER, 1000, US, port))
+    ]
+    assert open_ports == [row.live + 1]
