@@ -277,6 +277,8 @@ struct tcm_settings {
 	__u32 syn_source_off;	  /* below it for a whole window it is none any more */
 	__u32 syn_listener_on;	  /* the same for a port of ours, over all sources: reported, nothing dropped */
 	__u32 syn_listener_off;
+	__u32 zero; /* is 0, which the verifier cannot know: see hide() in parse.h */
+	__u32 pad;
 };
 
 /* --- counters and events --------------------------------------------------------------------------- */

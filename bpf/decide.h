@@ -122,7 +122,7 @@ static __always_inline void open_flow(struct context *ctx, const struct flow *f,
  * A flow judged by another generation is judged again as its opener: a new policy revokes at once. A refused one
  * keeps its entry and its old stamp, so that who opened it is not forgotten; unrefreshed, it times out.
  */
-static __always_inline bool still_allowed(struct context *ctx, const struct flow *f, struct tcm_session *s,
+static __always_inline bool still_allowed(struct context *ctx, const struct flow *f, const struct tcm_session *s,
 					  struct verdict *v)
 {
 	v->rule = s->rule;
@@ -137,43 +137,64 @@ static __always_inline bool still_allowed(struct context *ctx, const struct flow
 		judge_forwarded(ctx->slot, v);
 	else
 		judge(f, ctx->number, s->opener & 1, v);
-	if (v->verdict != TCM_ALLOW) {
+	if (v->verdict != TCM_ALLOW)
 		count_rule(v->rule, ctx->skb->len);
-		return false;
-	}
-	s->rule = v->rule;
-	s->identity = v->identity;
-	s->generation = ctx->slot->generation;
-	s->flags &= ~TCM_TRIED;
-	return true;
+	return v->verdict == TCM_ALLOW;
 }
 
-static __always_inline void decide_flow(struct context *ctx, const struct flow *f, struct verdict *v)
+/* Writes into the entry what was decided: who judged it now, and that a packet passed. */
+static __always_inline void update_session(const struct context *ctx, const struct flow *f, const struct verdict *v,
+					   bool packet)
 {
 	struct tcm_session *s = find_session(f);
 
-	if (!s || expired(ctx->settings, f, s, ctx->now) || reopens(f, s, ctx->direction)) {
-		if (s)
-			forget(f);
-		return open_flow(ctx, f, v);
+	if (!s)
+		return;
+	if (ctx->bank != TCM_TRIAL) {
+		s->rule = v->rule;
+		s->identity = v->identity;
+		s->generation = ctx->slot->generation;
+		s->flags &= ~TCM_TRIED;
 	}
-	if (!still_allowed(ctx, f, s, v))
-		return settle(v, TCM_DENY, TCM_REVOKED);
-	follow(f, s, ctx->direction, ctx->skb->len, ctx->now);
-	settle(v, TCM_ALLOW, TCM_SESSION);
+	if (packet)
+		follow(f, s, ctx->direction, ctx->skb->len, ctx->now);
+}
+
+/* False: it is not tracked, or not any more. */
+static __always_inline bool decide_tracked(struct context *ctx, const struct flow *f, struct verdict *v)
+{
+	struct tcm_session s;
+
+	if (!copy_session(f, &s))
+		return false;
+	if (expired(ctx->settings, f, &s, ctx->now) || reopens(f, &s, ctx->direction)) {
+		forget(f);
+		return false;
+	}
+	if (still_allowed(ctx, f, &s, v)) {
+		update_session(ctx, f, v, true);
+		settle(v, TCM_ALLOW, TCM_SESSION);
+	} else {
+		settle(v, TCM_DENY, TCM_REVOKED);
+	}
+	return true;
 }
 
 /* An ICMP error passes when it quotes a flow that policy still allows; it neither opens nor refreshes one. */
 static __always_inline void decide_quoted(struct context *ctx, const struct flow *f, struct verdict *v)
 {
-	struct tcm_session *s = find_session(f);
+	struct tcm_session s;
 
-	if (s && !expired(ctx->settings, f, s, ctx->now) && still_allowed(ctx, f, s, v))
-		settle(v, TCM_ALLOW, TCM_ICMP_ERROR);
-	else if (s || !is_forwarded(ctx->skb, f, ctx->settings, ctx->direction))
-		settle(v, TCM_DENY, TCM_ICMP_ERROR_UNKNOWN);
-	else
+	if (copy_session(f, &s)) {
+		if (!expired(ctx->settings, f, &s, ctx->now) && still_allowed(ctx, f, &s, v))
+			settle(v, TCM_ALLOW, TCM_ICMP_ERROR);
+		else
+			settle(v, TCM_DENY, TCM_ICMP_ERROR_UNKNOWN);
+	} else if (is_forwarded(ctx->skb, f, ctx->settings, ctx->direction)) {
 		judge_forwarded(ctx->slot, v);
+	} else {
+		settle(v, TCM_DENY, TCM_ICMP_ERROR_UNKNOWN);
+	}
 }
 
 /*
@@ -191,10 +212,11 @@ static __always_inline void decide_fragment(const struct context *ctx, const str
 static __always_inline void reach_verdict(struct context *ctx, const struct flow *f, int parsed, struct verdict *v)
 {
 	switch (parsed) {
-	case TCM_NEW_FLOW:
-		return open_flow(ctx, f, v);
 	case TCM_FLOW:
-		return decide_flow(ctx, f, v);
+	case TCM_NEW_FLOW:
+		if (parsed == TCM_NEW_FLOW || !decide_tracked(ctx, f, v))
+			open_flow(ctx, f, v);
+		return;
 	case TCM_QUOTED:
 		return decide_quoted(ctx, f, v);
 	case TCM_FRAGMENT:

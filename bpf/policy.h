@@ -39,6 +39,7 @@ static __always_inline const struct tcm_rule *find_rule(struct tcm_rule_key *key
 	const struct tcm_rule *rule;
 	__u8 protocol = key->protocol;
 	__u16 number = bpf_ntohs(port);
+	__u32 zero = shapes >> 31; /* hides what was asked for last, as hide() in parse.h */
 
 #pragma unroll
 	for (int prefix = 16; prefix >= 0; prefix--) {
@@ -46,7 +47,7 @@ static __always_inline const struct tcm_rule *find_rule(struct tcm_rule_key *key
 			break; /* most peers have single ports and nothing else */
 		if (!(shapes & 1U << prefix))
 			continue;
-		key->prefix = prefix;
+		key->prefix = prefix | zero;
 		key->port = bpf_htons(prefix ? number & (__u16)(0xffff << (16 - prefix)) : 0);
 		rule = bpf_map_lookup_elem(&tcm_rules, key);
 		if (rule)

@@ -50,6 +50,17 @@ static __always_inline struct tcm_session *find_session(const struct flow *f)
 	return f->version == 4 ? find_session4(f) : find_session6(f);
 }
 
+/* A copy of the entry: with a pointer into one of six tables the verifier checks all that follows six times. */
+static __always_inline bool copy_session(const struct flow *f, struct tcm_session *copy)
+{
+	const struct tcm_session *s = find_session(f);
+
+	if (!s)
+		return false;
+	*copy = *s;
+	return true;
+}
+
 /* The table of flows that were answered. */
 static __always_inline void *answered_table(const struct flow *f)
 {

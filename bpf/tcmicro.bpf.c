@@ -50,14 +50,13 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction, bool e
 	struct flow f = {};
 	__u32 number = live_slot(&slot), zero = 0;
 	__u64 now = bpf_jiffies64();
-	int parsed;
+	int parsed = TCM_UNENFORCED;
 
 	settings = bpf_map_lookup_elem(&tcm_settings, &zero);
 	if (!slot || !settings)
 		return TC_ACT_UNSPEC;
-	if (!slot->generation)
-		return decide(skb, &f, TCM_UNENFORCED, direction, number);
-	parsed = parse(skb, &f, direction, ethernet);
+	if (slot->generation)
+		parsed = parse(skb, &f, settings, direction, ethernet);
 	if (parsed == TCM_FLOW) {
 		s = find_session(&f);
 		if (is_hit(&f, s, slot, settings, direction, now)) {
@@ -68,7 +67,8 @@ static __always_inline int filter(struct __sk_buff *skb, __u32 direction, bool e
 		if (!s)
 			parsed = TCM_NEW_FLOW;
 	}
-	return decide(skb, &f, parsed, direction, number);
+	hide_flow(&f, settings->zero);
+	return decide(skb, &f, parsed | settings->zero, direction, number);
 }
 
 SEC("tc")
@@ -103,7 +103,7 @@ int tcm_egress_l3(struct __sk_buff *skb)
 SEC("tc")
 int tcm_transition(struct __sk_buff *skb)
 {
-	struct tcm_transition_request *in = header(skb, ETH_HLEN, sizeof(*in)), request;
+	struct tcm_transition_request *in = bytes_at(skb, ETH_HLEN, sizeof(*in)), request;
 	__u64 now = bpf_ktime_get_boot_ns() / 1000000, jiffies = bpf_jiffies64(), deadline;
 	struct tcm_control *control;
 	int result = TCM_CONFLICT;
