@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,17 @@ def kernel(bpffs: Path) -> Iterator[Kernel]:
 
 
 @pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints what a reader of a green run wants to know, too: seeds and numbers."""
+
+    def speak(text: str) -> None:
+        with capsys.disabled():
+            print(f" {text} ", end="", flush=True)
+
+    return speak
+
+
+@pytest.fixture
 def datapath(kernel: Kernel) -> Iterator[Datapath]:
     """An empty datapath in an empty network namespace, so that no socket of this machine is in the way."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -53,5 +64,6 @@ def datapath(kernel: Kernel) -> Iterator[Datapath]:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     fresh = Datapath(kernel)
     yield fresh
+    fresh.close()
     assert libc.setns(home, CLONE_NEWNET) == 0
     os.close(home)

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from collections import Counter
+
 from tcmicro_agent import abi, tables
-from tcmicro_agent.datapath.kernel import NEVER, SESSION_MAPS, Kernel
+from tcmicro_agent.datapath import libbpf
+from tcmicro_agent.datapath.kernel import NEVER, PROGRAMS, SESSION_MAPS, Kernel
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.tuning import Tuning
+
+PASSES, DROPS = 0xFFFFFFFF, 2  # TC_ACT_UNSPEC, TC_ACT_SHOT
+BUFFER = 1 << 16
+
+
+class Judge:
+    """One loaded program and buffers made once: a verdict costs one system call."""
+
+    def __init__(self, kernel: Kernel, name: str) -> None:
+        self._program = libbpf.Program(libbpf.get(kernel.pins / "programs" / name))
+        self._data = ctypes.create_string_buffer(BUFFER)
+        self._options = libbpf._TestRunOptions(
+            sz=ctypes.sizeof(libbpf._TestRunOptions),
+            data_in=ctypes.cast(self._data, ctypes.c_void_p),
+            repeat=1,
+        )
+        self._reference = ctypes.byref(self._options)
+        self._run = libbpf.library().bpf_prog_test_run_opts
+
+    def __call__(self, packet: bytes, *, repeat: int = 1) -> bool:
+        """Whether the packet passes; with `repeat` the last time."""
+        ctypes.memmove(self._data, packet, len(packet))
+        self._options.data_size_in = len(packet)
+        self._options.data_size_out = 0  # the kernel left a size there
+        self._options.repeat = repeat
+        if self._run(self._program.fd, self._reference) < 0:
+            raise OSError(ctypes.get_errno(), f"test run of {len(packet)} bytes")
+        assert self._options.retval in (PASSES, DROPS), self._options.retval
+        return bool(self._options.retval == PASSES)
+
+    def close(self) -> None:
+        os.close(self._program.fd)
 
 
 class Datapath:
@@ -16,6 +53,7 @@ class Datapath:
         self.kernel = kernel
         self.generation = max(header.generation for header in kernel.headers())
         self.numbers: dict[str, int] = {}
+        self.judges = {way: Judge(kernel, name) for way, name in PROGRAMS.items()}
         kernel.set_failsafe(frozenset())
         for slot in range(abi.SLOTS):
             kernel.clear_slot(slot)
@@ -44,30 +82,34 @@ class Datapath:
 
     def ingress(self, packet: bytes) -> bool:
         """Whether a packet to us passes."""
-        return self._run("tcm_ingress", packet)
+        return self.judges[abi.Direction.INGRESS](packet)
 
     def egress(self, packet: bytes) -> bool:
         """Whether a packet of ours passes."""
-        return self._run("tcm_egress", packet)
+        return self.judges[abi.Direction.EGRESS](packet)
 
-    def _run(self, name: str, packet: bytes) -> bool:
-        with self.kernel._program(name) as opened:
-            value, _ = opened.program.test_run(packet)
-        assert value in (0xFFFFFFFF, 2), value  # TC_ACT_UNSPEC or TC_ACT_SHOT
-        return value != 2
+    def close(self) -> None:
+        for judge in self.judges.values():
+            judge.close()
 
     def reason(
         self, direction: abi.Direction, packet: bytes, bank: abi.Bank = abi.Bank.ENFORCED
     ) -> abi.Reason:
         """Sends a packet and tells which counter moved."""
-        before = self.kernel.counters()
-        self.ingress(packet) if direction is abi.Direction.INGRESS else self.egress(packet)
-        after = self.kernel.counters()
-        moved = [n for n in after if after[n][0] != before[n][0]]
-        assert len(moved) == 1, moved
-        reason = abi.Reason(moved[0] % abi.REASONS)
-        assert moved[0] == abi.counter_index(direction, reason, bank)
+        before = self.counts()
+        self.judges[direction](packet)
+        moved = self.counts() - before
+        assert len(moved) == moved.total() == 1, moved
+        [(found, way, reason)] = moved
+        assert (found, way) == (bank, direction)
         return reason
+
+    def counts(self) -> Counter[tuple[abi.Bank, abi.Direction, abi.Reason]]:
+        """Packets counted so far, over all CPUs."""
+        table, width = self.kernel.map("tcm_counters"), 2 * libbpf.possible_cpus()
+        words = memoryview(_whole(table, abi.COUNTERS)).cast("Q")
+        totals = [sum(words[at : at + width : 2]) for at in range(0, len(words), width)]
+        return Counter({PLACES[n]: packets for n, packets in enumerate(totals) if packets})
 
     def sessions(self) -> list[abi.Session]:
         return list(self.kernel.sessions())
@@ -75,5 +117,36 @@ class Datapath:
     def forget_sessions(self) -> None:
         for name in SESSION_MAPS:
             table = self.kernel.map(name)
-            for key in list(table):
-                table.delete(key)
+            keys = list(table)
+            if keys and not _delete_batch(table, keys):
+                for key in keys:
+                    table.delete(key)
+
+
+PLACES = {
+    abi.counter_index(direction, reason, bank): (bank, direction, reason)
+    for bank in abi.Bank
+    for direction in abi.Direction
+    for reason in abi.Reason
+}
+
+
+def _whole(table: libbpf.Map, entries: int) -> bytes:
+    """The values of an array map, one after the other: in one call where the kernel can (5.13)."""
+    keys, following = ctypes.create_string_buffer(4 * entries), ctypes.c_uint32()
+    values = ctypes.create_string_buffer(table._value_bytes * entries)
+    count = ctypes.c_uint32(entries)
+    found = libbpf.library().bpf_map_lookup_batch(
+        table.fd, None, ctypes.byref(following), keys, values, ctypes.byref(count), None
+    )
+    if found >= 0 or ctypes.get_errno() == libbpf.ENOENT:
+        return values.raw
+    return b"".join(table.get(abi.U32.pack(n)) or b"" for n in range(entries))
+
+
+def _delete_batch(table: libbpf.Map, keys: list[bytes]) -> bool:
+    count = ctypes.c_uint32(len(keys))
+    packed = b"".join(keys)
+    return bool(
+        libbpf.library().bpf_map_delete_batch(table.fd, packed, ctypes.byref(count), None) >= 0
+    )

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 Address = IPv4Address | IPv6Address
 FIN, SYN, RST, ACK = 1, 2, 4, 16
-ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 HOP_BY_HOP, FRAGMENT, DESTINATION = 0, 44, 60
 
 
@@ -82,3 +82,25 @@ def echo(src: str, dst: str, ident: int, *, reply: bool = False) -> bytes:
     six = ip_address(src).version == 6
     kind = (129 if reply else 128) if six else (0 if reply else 8)
     return packet(src, dst, ICMP, icmp(kind, ident=ident))
+
+
+def sctp(sport: int, dport: int) -> bytes:
+    """A common header and an empty INIT chunk (RFC 9260)."""
+    return struct.pack("!HHII", sport, dport, 0, 0) + struct.pack("!BBH", 1, 0, 4)
+
+
+def first_packet(src: Address, dst: Address, protocol: int, sport: int, dport: int) -> bytes:
+    """What a client sends first, as a whole frame; `sport` tells apart what has no ports."""
+    if protocol == TCP:
+        payload = tcp(sport, dport)
+    elif protocol == UDP:
+        payload = udp(sport, dport, b"x")
+    elif protocol == SCTP:
+        payload = sctp(sport, dport)
+    elif protocol == ICMP:
+        payload = icmp(8 if src.version == 4 else 128, ident=sport)
+    else:
+        payload = bytes(16)
+    if src.version == 4:
+        return ethernet(ipv4(src, dst, protocol, payload), 0x0800)
+    return ethernet(ipv6(src, dst, ICMP6 if protocol == ICMP else protocol, payload), 0x86DD)

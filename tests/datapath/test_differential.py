@@ -1,105 +1,93 @@
-"""The program against the oracle: random policies, random packets, both families and directions."""
+"""The program against the oracle: random policies, both families and directions, a quarter of a million verdicts."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from collections import Counter
+from itertools import cycle
 
-from builders import bundle
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from packets import echo, tcp_packet, udp_packet
+from harness import Datapath
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from packets import first_packet
+from policies import US, bundles, flows
+from seeds import base_seed, scaled
 
-from tcmicro_agent.policy.evaluate import NewFlow, evaluate
-from tcmicro_agent.policy.model import Action, Direction, Identity, Protocol, Rule, Service
+from tcmicro_agent.abi import Bank, Direction, Reason
+from tcmicro_agent.policy.evaluate import NewFlow, Verdict, evaluate
+from tcmicro_agent.policy.model import Action, Bundle, Mode
+from tcmicro_agent.policy.model import Direction as Way
+from tcmicro_agent.tables import DEFAULT_UID, DIRECTIONS
+from tcmicro_agent.tuning import Limits, Tuning
 
-US = {4: "10.0.0.1", 6: "fd00::1"}
-NETWORKS = [
-    "10.1.0.0/16",
-    "10.1.2.0/24",
-    "10.1.2.3",
-    "0.0.0.0/0",
-    "fd01::/16",
-    "fd01:2::/32",
-    "fd01:2::3",
-]
-PEERS = [
-    "10.1.2.3",
-    "10.1.2.4",
-    "10.1.9.9",
-    "10.200.0.1",
-    "fd01:2::3",
-    "fd01:2::4",
-    "fd01:9::1",
-    "fd77::1",
-]
-PORTS = [1, 22, 79, 80, 81, 443, 1023, 1024, 8080, 65535]
-
-ports = st.sampled_from(PORTS)
-ranges = st.tuples(ports, ports).map(sorted)
-services = st.one_of(
-    st.builds(
-        lambda proto, r: Service(proto, *r), st.sampled_from([Protocol.TCP, Protocol.UDP]), ranges
-    ),
-    st.sampled_from([Service(Protocol.ANY), Service(Protocol.ICMP), Service(Protocol.TCP)]),
-)
-actions = st.sampled_from(list(Action))
+VERDICTS = 200_000
+POLICIES_AT_ONCE = 50
+QUIET = Tuning(syn_source=Limits(0, 0))  # so many SYNs in a second would be a flood
 
 
-@st.composite
-def bundles(draw):
-    chosen = draw(st.lists(st.sampled_from(NETWORKS), unique=True))
-    endpoints = {n: draw(st.integers(1, 3)) for n in chosen}
-    rules = [
-        Rule(
-            uid=f"p/{n}",
-            direction=draw(st.sampled_from(list(Direction))),
-            action=draw(actions),
-            services=tuple(draw(st.lists(services, min_size=1, max_size=3))),
-            identities=tuple(
-                Identity(i) for i in sorted(draw(st.sets(st.integers(0, 3), max_size=3)))
-            ),
-            any_peer=draw(st.booleans()),
-            tier="app",
-            source="x:1",
+class Comparison:
+    """One datapath, many policies; counts what it compared."""
+
+    def __init__(self, datapath: Datapath) -> None:
+        self.datapath = datapath
+        self.verdicts = self.policies = 0
+        self._client_ports = cycle(range(10_000, 60_000))
+        datapath.tune(QUIET)
+
+    def agree(self, policy: Bundle) -> None:
+        """Every flow has the verdict of the oracle; all together its reasons and rules."""
+        self.datapath.forget_sessions()
+        self.datapath.enforce(policy)
+        expected = [(flow, evaluate(policy, flow)) for flow in flows(policy)]
+        counts, hits = self.datapath.counts(), self._hits()
+        for flow, verdict in expected:
+            passes = verdict.action is Action.ALLOW or policy.mode is Mode.MONITOR
+            assert self._send(flow) == passes, f"{flow}: {verdict}, but {passes=} is not so"
+        assert self.datapath.counts() - counts == Counter(
+            place_of(flow, verdict, policy.mode) for flow, verdict in expected
         )
-        for n in range(draw(st.integers(0, 6)))
-    ]
-    return bundle(*rules, endpoints=endpoints, ingress=draw(actions), egress=draw(actions))
+        assert self._hits() - hits == Counter(uid_of(flow, verdict) for flow, verdict in expected)
+        self.verdicts += len(expected)
+        self.policies += 1
+
+    def _send(self, flow: NewFlow) -> bool:
+        us = US[flow.peer.version]
+        ends = (flow.peer, us) if flow.direction is Way.INGRESS else (us, flow.peer)
+        packet = first_packet(*ends, flow.protocol, next(self._client_ports), flow.port)
+        return self.datapath.judges[DIRECTIONS[flow.direction]](packet)
+
+    def _hits(self) -> Counter[str]:
+        numbers = self.datapath.numbers
+        hits = self.datapath.kernel.rule_hits(list(numbers.values()))
+        return Counter({uid: hits[number][0] for uid, number in numbers.items()})
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(policy=bundles())
-def test_program_agrees_with_evaluate(datapath, policy):
-    assert len({ip_network(e.network) for e in policy.endpoints}) == len(policy.endpoints)
-    datapath.enforce(policy)
-    for peer in PEERS:
-        for direction in Direction:
-            _compare_all(datapath, policy, peer, direction)
+def place_of(flow: NewFlow, verdict: Verdict, mode: Mode) -> tuple[Bank, Direction, Reason]:
+    """The counter such a verdict moves."""
+    audited = mode is Mode.MONITOR and verdict.action is Action.DENY
+    reason = Reason[verdict.reason.value.upper()]
+    return Bank.AUDITED if audited else Bank.ENFORCED, DIRECTIONS[flow.direction], reason
 
 
-def _compare_all(datapath, policy, peer: str, direction: Direction) -> None:
-    us = US[ip_address(peer).version]
-    src, dst = (peer, us) if direction is Direction.INGRESS else (us, peer)
-    cases = [(1, 0, echo(src, dst, 5))]
-    for port in (22, 80, 443, 1024, 2000, 65535):
-        cases += [
-            (6, port, tcp_packet(src, 40000, dst, port)),
-            (17, port, udp_packet(src, 40000, dst, port)),
-        ]
-    for protocol, port, packet in cases:
-        datapath.forget_sessions()
-        passed = (
-            datapath.ingress(packet) if direction is Direction.INGRESS else datapath.egress(packet)
-        )
-        expected = evaluate(policy, NewFlow(direction, ip_address(peer), protocol, port))
-        assert passed == (expected.action is Action.ALLOW), (
-            peer,
-            direction,
-            protocol,
-            port,
-            expected,
-        )
+def uid_of(flow: NewFlow, verdict: Verdict) -> str:
+    return verdict.rule or DEFAULT_UID.format(flow.direction.value)
+
+
+def test_program_agrees_with_evaluate(datapath, say):
+    comparison, first, wanted = Comparison(datapath), base_seed(), scaled(VERDICTS)
+
+    @settings(
+        max_examples=POLICIES_AT_ONCE,
+        database=None,
+        report_multiple_bugs=False,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(policy=bundles())
+    def agrees(policy: Bundle) -> None:
+        comparison.agree(policy)
+
+    say(f"TCM_SEED={first}")
+    while comparison.verdicts < wanted:
+        seed(first + comparison.policies)(agrees)()
+    say(f"{comparison.verdicts} verdicts on {comparison.policies} policies")
+    assert comparison.verdicts >= wanted

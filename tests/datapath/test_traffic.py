@@ -43,6 +43,7 @@ def guarded(request, kernel, world):
     made = Datapath(kernel)
     made.world, made.interface, made.hook = world, interface, request.param
     yield made
+    made.close()
     world.us.inside(kernel.detach, interface)
     assert not any(world.us.inside(kernel.attached, request.param, interface).values())
 

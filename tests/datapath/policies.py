@@ -1,0 +1,119 @@
+"""Random policies, and for each the packets at which it could go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from builders import bundle
+from hypothesis import strategies as st
+
+from tcmicro_agent.policy.evaluate import NewFlow
+from tcmicro_agent.policy.model import (
+    Action,
+    Bundle,
+    Direction,
+    Identity,
+    Mode,
+    Protocol,
+    Rule,
+    Service,
+)
+
+Address = IPv4Address | IPv6Address
+US = {4: ip_address("10.0.0.1"), 6: ip_address("fd00::1")}
+STRANGERS = [ip_address("198.51.100.9"), ip_address("2001:db8:9::9")]
+ANCHORS = {
+    32: ("10.1.2.3", "10.1.2.200", "10.1.130.0", "203.0.113.77"),
+    128: ("fd01:2::3", "fd01:2::8000:3", "fd01:2:8000::1", "2001:db8::77"),
+}
+PORTS = (0, 1, 22, 79, 80, 81, 443, 1023, 1024, 8080, 32767, 32768, 65534, 65535)
+IDENTITIES = 4
+TCP, UDP, SCTP, ICMP, GRE, OSPF = 6, 17, 132, 1, 47, 89
+WITH_PORTS = (TCP, UDP, SCTP)
+MOST_ADDRESSES, MOST_PORTS = 10, 10
+
+actions = st.sampled_from(list(Action))
+ports = st.one_of(st.sampled_from(PORTS), st.integers(0, 65535))
+ranges = st.one_of(
+    ports.map(lambda port: (port, port)),
+    st.tuples(ports, ports).map(lambda pair: (min(pair), max(pair))),
+)
+services = st.one_of(
+    st.builds(
+        lambda protocol, found: Service(protocol, *found),
+        st.sampled_from([Protocol.TCP, Protocol.UDP, Protocol.SCTP]),
+        ranges,
+    ),
+    st.sampled_from([Service(protocol) for protocol in Protocol]),
+)
+identities = st.integers(0, IDENTITIES).map(Identity)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> str:
+    """Any prefix, /0 to a single address, around a few addresses: so they nest."""
+    bits = draw(st.sampled_from(sorted(ANCHORS)))
+    length = draw(st.one_of(st.sampled_from((0, 8, 16, 24, bits - 1, bits)), st.integers(0, bits)))
+    return str(ip_network(f"{draw(st.sampled_from(ANCHORS[bits]))}/{length}", strict=False))
+
+
+@st.composite
+def rules(draw: st.DrawFn, uid: str) -> Rule:
+    peers = draw(st.sets(identities, max_size=3))
+    return Rule(
+        uid=uid,
+        direction=draw(st.sampled_from(list(Direction))),
+        action=draw(actions),
+        services=tuple(draw(st.lists(services, min_size=1, max_size=3))),
+        identities=tuple(sorted(peers)),
+        any_peer=not peers or draw(st.booleans()),
+        tier="app",
+        source="x:1",
+    )
+
+
+@st.composite
+def bundles(draw: st.DrawFn) -> Bundle:
+    """Endpoints of both families and up to six rules in any order; now and then in monitor mode."""
+    found = draw(st.lists(networks(), unique=True, max_size=5))
+    return bundle(
+        *(draw(rules(f"p/{n}")) for n in range(draw(st.integers(0, 6)))),
+        endpoints={network: draw(st.integers(1, IDENTITIES)) for network in found},
+        ingress=draw(actions),
+        egress=draw(actions),
+        mode=draw(st.sampled_from([Mode.PROTECT] * 7 + [Mode.MONITOR])),
+    )
+
+
+def flows(policy: Bundle) -> Iterator[NewFlow]:
+    """First packets of flows, one for each combination of an edge of its networks and an edge of its ports."""
+    some_ports = edge_ports(policy)
+    services = [(protocol, port) for protocol in WITH_PORTS for port in some_ports]
+    for peer in edge_addresses(policy):
+        for direction in Direction:
+            # without ports nothing tells both ways of a protocol apart: one each
+            bare = GRE if direction is Direction.INGRESS else OSPF
+            for protocol, port in (*services, (ICMP, 0), (bare, 0)):
+                yield NewFlow(direction, peer, protocol, port)
+
+
+def edge_addresses(policy: Bundle) -> list[Address]:
+    """First and last of every network, the ones just outside, and two strangers."""
+    found = {}
+    for endpoint in policy.endpoints:
+        network = endpoint.network
+        for at in (network.network_address, network.broadcast_address):
+            for step in (0, -1, 1):
+                if 0 < int(at) + step < 2**network.max_prefixlen - 1:
+                    found[at + step] = None
+    return [*STRANGERS, *(a for a in found if a not in US.values())][:MOST_ADDRESSES]
+
+
+def edge_ports(policy: Bundle) -> list[int]:
+    """First and last of every range and the ones just outside."""
+    edges = {443: None}
+    for service in (service for rule in policy.rules for service in rule.services):
+        for port in (service.first, service.last):
+            edges |= {port + step: None for step in (0, -1, 1) if 0 <= port + step <= 65535}
+    return list(edges)[:MOST_PORTS]
