@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TypeVar
 
 from builders import bundle
 from hypothesis import strategies as st
+from packets import first_packet
 
 from tcmicro_agent.policy.evaluate import NewFlow
 from tcmicro_agent.policy.model import (
@@ -19,8 +21,10 @@ from tcmicro_agent.policy.model import (
     Rule,
     Service,
 )
+from tcmicro_agent.tuning import Limits, Tuning
 
 Address = IPv4Address | IPv6Address
+T = TypeVar("T")
 US = {4: ip_address("10.0.0.1"), 6: ip_address("fd00::1")}
 STRANGERS = [ip_address("198.51.100.9"), ip_address("2001:db8:9::9")]
 ANCHORS = {
@@ -31,7 +35,8 @@ PORTS = (0, 1, 22, 79, 80, 81, 443, 1023, 1024, 8080, 32767, 32768, 65534, 65535
 IDENTITIES = 4
 TCP, UDP, SCTP, ICMP, GRE, OSPF = 6, 17, 132, 1, 47, 89
 WITH_PORTS = (TCP, UDP, SCTP)
-MOST_ADDRESSES, MOST_PORTS = 10, 10
+QUIET = Tuning(syn_source=Limits(0, 0))  # so many SYNs in a second would be a flood
+MOST_ADDRESSES, MOST_PORTS = 8, 10
 
 actions = st.sampled_from(list(Action))
 ports = st.one_of(st.sampled_from(PORTS), st.integers(0, 65535))
@@ -98,6 +103,12 @@ def flows(policy: Bundle) -> Iterator[NewFlow]:
                 yield NewFlow(direction, peer, protocol, port)
 
 
+def first_packet_of(flow: NewFlow, client_port: int) -> bytes:
+    us = US[flow.peer.version]
+    ends = (flow.peer, us) if flow.direction is Direction.INGRESS else (us, flow.peer)
+    return first_packet(*ends, flow.protocol, client_port, flow.port)
+
+
 def edge_addresses(policy: Bundle) -> list[Address]:
     """First and last of every network, the ones just outside, and two strangers."""
     found = {}
@@ -107,7 +118,7 @@ def edge_addresses(policy: Bundle) -> list[Address]:
             for step in (0, -1, 1):
                 if 0 < int(at) + step < 2**network.max_prefixlen - 1:
                     found[at + step] = None
-    return [*STRANGERS, *(a for a in found if a not in US.values())][:MOST_ADDRESSES]
+    return [*STRANGERS, *_some([a for a in found if a not in US.values()], MOST_ADDRESSES)]
 
 
 def edge_ports(policy: Bundle) -> list[int]:
@@ -116,4 +127,10 @@ def edge_ports(policy: Bundle) -> list[int]:
     for service in (service for rule in policy.rules for service in rule.services):
         for port in (service.first, service.last):
             edges |= {port + step: None for step in (0, -1, 1) if 0 <= port + step <= 65535}
-    return list(edges)[:MOST_PORTS]
+    return _some(list(edges), MOST_PORTS)
+
+
+def _some(values: list[T], most: int) -> list[T]:
+    """At most so many of them, evenly spread."""
+    count = min(most, len(values))
+    return [values[n * len(values) // count] for n in range(count)]

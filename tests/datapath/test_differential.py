@@ -7,20 +7,16 @@ from itertools import cycle
 
 from harness import Datapath
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from packets import first_packet
-from policies import US, bundles, flows
+from policies import QUIET, bundles, first_packet_of, flows
 from seeds import base_seed, scaled
 
 from tcmicro_agent.abi import Bank, Direction, Reason
 from tcmicro_agent.policy.evaluate import NewFlow, Verdict, evaluate
 from tcmicro_agent.policy.model import Action, Bundle, Mode
-from tcmicro_agent.policy.model import Direction as Way
 from tcmicro_agent.tables import DEFAULT_UID, DIRECTIONS
-from tcmicro_agent.tuning import Limits, Tuning
 
 VERDICTS = 200_000
 POLICIES_AT_ONCE = 50
-QUIET = Tuning(syn_source=Limits(0, 0))  # so many SYNs in a second would be a flood
 
 
 class Comparison:
@@ -49,9 +45,7 @@ class Comparison:
         self.policies += 1
 
     def _send(self, flow: NewFlow) -> bool:
-        us = US[flow.peer.version]
-        ends = (flow.peer, us) if flow.direction is Way.INGRESS else (us, flow.peer)
-        packet = first_packet(*ends, flow.protocol, next(self._client_ports), flow.port)
+        packet = first_packet_of(flow, next(self._client_ports))
         return self.datapath.judges[DIRECTIONS[flow.direction]](packet)
 
     def _hits(self) -> Counter[str]:
