@@ -114,6 +114,11 @@ static __always_inline void *header(struct __sk_buff *skb, const struct cursor *
 	return c->offset + size <= c->end ? bytes_at(skb, c->offset, size) : NULL;
 }
 
+static __always_inline int too_short(const struct cursor *c)
+{
+	return c->fragmented ? TCM_FRAGMENT_TINY : TCM_MALFORMED;
+}
+
 /* Local is the destination of what comes in; a quoted packet went the other way. */
 static __always_inline bool source_is_local(const struct cursor *c, __u32 direction)
 {
@@ -133,8 +138,8 @@ static __always_inline int parse_tcp(struct __sk_buff *skb, struct flow *f, stru
 	struct tcphdr *tcp = header(skb, c, sizeof(*tcp));
 	__u8 flags;
 
-	if (!tcp)
-		return c->fragmented ? TCM_FRAGMENT_TINY : TCM_MALFORMED;
+	if (!tcp || c->offset + tcp->doff * 4 > c->end)
+		return too_short(c);
 	flags = ((__u8 *)tcp)[13];
 	if (tcp->doff < 5 || (flags & TCM_SYN && flags & (TCM_FIN | TCM_RST)) ||
 	    !(flags & (TCM_SYN | TCM_RST | TCM_ACK)))
@@ -150,7 +155,7 @@ static __always_inline int parse_ports(struct __sk_buff *skb, struct flow *f, st
 	__be16 *ports = header(skb, c, 8);
 
 	if (!ports)
-		return c->fragmented ? TCM_FRAGMENT_TINY : TCM_MALFORMED;
+		return too_short(c);
 	set_ports(f, c, direction, ports[0], ports[1]);
 	return TCM_FLOW;
 }
@@ -182,7 +187,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct flow *f, str
 	__be16 service;
 
 	if (!icmp)
-		return c->fragmented ? TCM_FRAGMENT_TINY : TCM_MALFORMED;
+		return too_short(c);
 	if (f->version == 6 && is_neighbour(icmp->type, c->hops))
 		return TCM_NEIGHBOUR;
 	if (is_icmp_error(f->version, icmp->type))
@@ -247,7 +252,7 @@ static __always_inline bool next_extension(struct __sk_buff *skb, struct cursor 
 		return false;
 	ext = header(skb, c, 8);
 	if (!ext) {
-		*result = c->fragmented ? TCM_FRAGMENT_TINY : TCM_MALFORMED;
+		*result = too_short(c);
 		return false;
 	}
 	if (c->protocol == IPPROTO_FRAGMENT) {
@@ -262,6 +267,8 @@ static __always_inline bool next_extension(struct __sk_buff *skb, struct cursor 
 	c->offset = hide(c, c->offset);
 	c->fragmented = hide(c, c->fragmented);
 	c->protocol = ext[0];
+	if (c->offset > c->end)
+		*result = too_short(c);
 	return *result == TCM_FLOW;
 }
 

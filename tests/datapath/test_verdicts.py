@@ -175,6 +175,51 @@ def test_ipv6_fragments(datapath):
     assert datapath.reason(IN, fragment(9, 0, bytes(8))) is Reason.FRAGMENT
 
 
+def test_a_first_fragment_without_its_ports_cannot_borrow_them_from_the_padding(datapath):
+    datapath.enforce(bundle(rule("p/dns", "udp/53")))
+    body = struct.pack("!BHI", 0, 1, 1)
+    options = bytes([p.UDP, 0, 1, 4, 0, 0, 0, 0])
+    ends = ip_address(WEB6), ip_address(US6)
+    first = p.ipv6(*ends, p.DESTINATION, options, extensions=((p.FRAGMENT, body),))
+    padding = p.udp(1, 53, b"x")
+    assert datapath.reason(IN, p.ethernet(first + padding, 0x86DD)) is Reason.FRAGMENT_TINY
+
+
+def with_length(frame: bytes, at: int, length: int) -> bytes:
+    return frame[:at] + length.to_bytes(2, "big") + frame[at + 2 :]
+
+
+@pytest.mark.parametrize("length", [0, 20, 39])
+def test_ports_behind_the_end_of_an_ipv4_packet_do_not_count(datapath, length):
+    datapath.enforce(WEB_TO_DB)
+    packet = tcp_packet(WEB, 1, US, 5432)
+    assert datapath.reason(IN, with_length(packet, 16, length)) is Reason.MALFORMED
+    assert datapath.reason(IN, packet + bytes(6)) is Reason.RULE_ALLOW
+
+
+@pytest.mark.parametrize("length", [0, 19])
+def test_ports_behind_the_end_of_an_ipv6_packet_do_not_count(datapath, length):
+    datapath.enforce(WEB_TO_DB)
+    packet = tcp_packet(WEB6, 1, US6, 5432)
+    assert datapath.reason(IN, with_length(packet, 18, length)) is Reason.MALFORMED
+    assert datapath.reason(IN, packet + bytes(6)) is Reason.RULE_ALLOW
+
+
+@pytest.mark.parametrize("protocol", [p.TCP, 47])
+def test_an_extension_that_is_longer_than_the_packet_is_malformed(datapath, protocol):
+    datapath.enforce(bundle(ingress=Action.ALLOW))
+    long = ((p.DESTINATION, b"\xc8" + bytes(6)),)
+    packet = p.ipv6(ip_address(WEB6), ip_address(US6), protocol, bytes(40), extensions=long)
+    assert datapath.reason(IN, p.ethernet(packet, 0x86DD)) is Reason.MALFORMED
+
+
+def test_a_tcp_header_is_as_long_as_it_says(datapath):
+    datapath.enforce(WEB_TO_DB)
+    packet = bytearray(tcp_packet(WEB, 1, US, 5432))
+    packet[14 + 20 + 12] = 0x60
+    assert datapath.reason(IN, bytes(packet)) is Reason.MALFORMED
+
+
 def test_neighbour_discovery_passes_only_from_the_link(datapath):
     datapath.enforce(bundle())
 
