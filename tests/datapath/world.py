@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from ctypes import CDLL
 from pathlib import Path
 
+from tcmicro_agent.datapath import hooks
+
 CLONE_NEWNET = 0x40000000
 WAIT_S = 0.6
 US, PEER, STRANGER = "10.9.0.1", "10.9.0.2", "10.9.0.3"
@@ -31,6 +33,12 @@ class Namespace:
     def ip(self, *arguments: str) -> None:
         subprocess.run(["ip", "-n", self.name, *arguments], check=True)
 
+    def run(self, *argv: str) -> str:
+        """Runs a command in the namespace; what it printed."""
+        enter = ["nsenter", f"--net=/run/netns/{self.name}"]
+        done = subprocess.run([*enter, *argv], capture_output=True, text=True, check=True)
+        return done.stdout
+
     def inside(self, function, *arguments):
         """Calls a function with this namespace as the current one."""
         return self._thread.submit(function, *arguments).result()
@@ -39,6 +47,18 @@ class Namespace:
         made = self.inside(socket.socket, family, kind)
         made.settimeout(WAIT_S)
         return made
+
+    def wire(self) -> socket.socket:
+        """Sends whole frames out of eth0, past the stack but not past tc."""
+        made = self.inside(socket.socket, socket.AF_PACKET, socket.SOCK_RAW)
+        made.bind(("eth0", 0))
+        return made
+
+    def frames(self) -> tuple[int, int]:
+        """Frames that eth0 received and sent, by its own statistics."""
+        [line] = [ln for ln in self.run("cat", "/proc/net/dev").splitlines() if "eth0:" in ln]
+        numbers = line.split(":")[1].split()
+        return int(numbers[1]), int(numbers[9])
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -64,6 +84,8 @@ class World:
                 space.ip("addr", "add", *plain, "dev", "eth0")
             space.ip("link", "set", "eth0", "up")
         self._servers: list[socket.socket] = []
+        index = self.us.run("cat", "/proc/net/dev_snmp6/eth0").split()[1]
+        self.interface = hooks.Interface("eth0", int(index))
 
     def serve(self, space: Namespace, port: int) -> None:
         """Answers TCP and UDP on a port, both families, with what it is sent."""
@@ -130,6 +152,18 @@ def talks(client: socket.socket) -> bool:
         return client.recv(1) == b"?"
     except OSError:
         return False
+
+
+def carries(client: socket.socket, content: bytes) -> bool:
+    """Whether a lot of bytes come back as they were sent."""
+    sender = threading.Thread(target=client.sendall, args=(content,))
+    sender.start()
+    back = bytearray()
+    with contextlib.suppress(OSError):
+        while len(back) < len(content) and (data := client.recv(1 << 16)):
+            back += data
+    sender.join()
+    return back == content
 
 
 def tcp(space: Namespace, address: str, port: int, *, source: str = "") -> bool:
