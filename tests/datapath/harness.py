@@ -14,6 +14,7 @@ from tcmicro_agent.tuning import Tuning
 
 PASSES, DROPS = 0xFFFFFFFF, 2  # TC_ACT_UNSPEC, TC_ACT_SHOT
 BUFFER = 1 << 16
+CONTEXT_WORDS, GSO_SIZE_AT = 48, 44  # struct __sk_buff in words, and its gso_size
 
 
 class Judge:
@@ -27,11 +28,15 @@ class Judge:
             data_in=ctypes.cast(self._data, ctypes.c_void_p),
             repeat=1,
         )
+        self._context = (ctypes.c_uint32 * CONTEXT_WORDS)()
         self._reference = ctypes.byref(self._options)
         self._run = libbpf.library().bpf_prog_test_run_opts
 
-    def __call__(self, packet: bytes, *, repeat: int = 1) -> bool:
-        """Whether the packet passes; with `repeat` the last time."""
+    def __call__(self, packet: bytes, *, repeat: int = 1, gso_size: int = 0) -> bool:
+        """Whether the packet passes; with `repeat` the last time. `gso_size`: it stands for many segments."""
+        self._context[GSO_SIZE_AT] = gso_size
+        self._options.ctx_in = ctypes.addressof(self._context) if gso_size else None
+        self._options.ctx_size_in = ctypes.sizeof(self._context) if gso_size else 0
         ctypes.memmove(self._data, packet, len(packet))
         self._options.data_size_in = len(packet)
         self._options.data_size_out = 0  # the kernel left a size there

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from world import Namespace
+from world import Namespace, World
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath import hooks, libbpf
+from tcmicro_agent.datapath.kernel import Kernel
 from tools.compile_bpf import compile_object
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECT = ROOT / "build/tally.bpf.o"
 Count = tuple[int, int]  # packets, bytes
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What came to our programs, and what they let pass."""
+
+    front: dict[abi.Direction, Tally]
+    behind: dict[abi.Direction, Tally]
 
 
 class Tally:
@@ -60,3 +71,27 @@ class Tally:
         for path in sorted(self._pin.parent.iterdir()):
             path.unlink()
         self._pin.parent.rmdir()
+
+
+@contextmanager
+def guarded(kernel: Kernel, world: World, kind: str, bpffs: Path) -> Iterator[Sides]:
+    """Our programs on eth0 of `us` by that kind of hook, and a tally on both sides of them."""
+    with ExitStack() as stack:
+        if kind == "clsact":
+            world.us.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+            stack.callback(world.us.run, "tc", "qdisc", "del", "dev", "eth0", "clsact")
+        front = _attach("front", kind, world, bpffs, stack)
+        stack.callback(world.us.inside, kernel.detach, world.interface)
+        world.us.inside(kernel.attach, kind, world.interface)
+        yield Sides(front, _attach("behind", kind, world, bpffs, stack))
+
+
+def _attach(
+    name: str, kind: str, world: World, bpffs: Path, stack: ExitStack
+) -> dict[abi.Direction, Tally]:
+    made = {}
+    for way in abi.Direction:
+        made[way] = Tally(bpffs / f"{name}-{way.name.lower()}")
+        stack.callback(made[way].close)
+        made[way].attach(kind, world.us, world.interface, way)
+    return made

@@ -14,7 +14,7 @@ from harness import Datapath
 from mutations import frames, truncations, valid4, valid6
 from policies import QUIET
 from seeds import base_seed, scaled
-from tally import Tally
+from tally import Sides, guarded
 from world import PEER, PEER6, STRANGER, US, US6, World, carries, connection, ping, tcp, udp
 
 from tcmicro_agent import abi
@@ -55,8 +55,8 @@ class Books:
 class Bench:
     """Our programs on a real interface, with a tally in front and one behind, each way."""
 
-    def __init__(self, datapath: Datapath, world: World, front, behind) -> None:
-        self.datapath, self.world, self._front, self._behind = datapath, world, front, behind
+    def __init__(self, datapath: Datapath, world: World, sides: Sides) -> None:
+        self.datapath, self.world, self._sides = datapath, world, sides
 
     def read(self) -> Books:
         """Once nothing moves any more."""
@@ -79,10 +79,10 @@ class Bench:
             reasons |= {(way, r): sum(found[r, b][0] for b in abi.Bank) for r in Reason}
         received, sent = self.world.us.frames()
         return Books(
-            came={way: tally.total() for way, tally in self._front.items()},
+            came={way: tally.total() for way, tally in self._sides.front.items()},
             judged=judged,
             allowed=allowed,
-            went={way: tally.total() for way, tally in self._behind.items()},
+            went={way: tally.total() for way, tally in self._sides.behind.items()},
             reasons=reasons,
             interface={Direction.INGRESS: received, Direction.EGRESS: sent},
         )
@@ -107,26 +107,12 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture(params=["tcx", "clsact"])
-def bench(request, kernel, world, tmp_path_factory, bpffs) -> Iterator[Bench]:
-    front = {way: Tally(bpffs / f"front-{way.name}") for way in Direction}
-    behind = {way: Tally(bpffs / f"behind-{way.name}") for way in Direction}
-    if request.param == "clsact":
-        world.us.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
-    with contextlib.ExitStack() as stack:
-        for way, tally in front.items():
-            stack.callback(tally.close)
-            tally.attach(request.param, world.us, world.interface, way)
-        stack.callback(world.us.inside, kernel.detach, world.interface)
-        world.us.inside(kernel.attach, request.param, world.interface)
-        for way, tally in behind.items():
-            stack.callback(tally.close)
-            tally.attach(request.param, world.us, world.interface, way)
+def bench(request, kernel, world, bpffs) -> Iterator[Bench]:
+    with guarded(kernel, world, request.param, bpffs) as sides:
         datapath = Datapath(kernel)
-        stack.callback(datapath.close)
         datapath.tune(QUIET)
-        yield Bench(datapath, world, front, behind)
-    if request.param == "clsact":
-        world.us.run("tc", "qdisc", "del", "dev", "eth0", "clsact")
+        yield Bench(datapath, world, sides)
+        datapath.close()
 
 
 def mixed_traffic(world: World, random: Random) -> None:

@@ -205,6 +205,14 @@ def test_ports_behind_the_end_of_an_ipv6_packet_do_not_count(datapath, length):
     assert datapath.reason(IN, packet + bytes(6)) is Reason.RULE_ALLOW
 
 
+@pytest.mark.parametrize(("us", "peer", "at"), [(US, WEB, 16), (US6, WEB6, 18)])
+def test_only_a_packet_of_many_segments_may_be_too_long_to_say_its_length(datapath, us, peer, at):
+    datapath.enforce(WEB_TO_DB)
+    packet = with_length(tcp_packet(peer, 1, us, 5432), at, 0)
+    assert datapath.judges[IN](packet, gso_size=1400)
+    assert not datapath.judges[IN](packet)
+
+
 @pytest.mark.parametrize("protocol", [p.TCP, 47])
 def test_an_extension_that_is_longer_than_the_packet_is_malformed(datapath, protocol):
     datapath.enforce(bundle(ingress=Action.ALLOW))
