@@ -96,8 +96,8 @@ static __always_inline void try_staged(struct context *ctx, const struct flow *f
 
 static __always_inline bool from_offender(const struct context *ctx, const struct flow *f, const struct verdict *v)
 {
-	return f->protocol == IPPROTO_TCP && ctx->direction == TCM_INGRESS && v->identity == TCM_WORLD &&
-	       floods(f, ctx->settings, ctx->now);
+	return f->protocol == IPPROTO_TCP && ctx->direction == TCM_INGRESS &&
+	       floods(f, ctx->settings, ctx->now, v->identity);
 }
 
 static __always_inline void open_flow(struct context *ctx, const struct flow *f, struct verdict *v)

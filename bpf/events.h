@@ -97,14 +97,15 @@ static __always_inline bool send_event(const struct context *ctx, const struct f
 	return true;
 }
 
-/* False when there is no room for another sum. */
+/* False when there is no room for another sum. Every ping has an identifier of its own: ICMP is summed without. */
 static __always_inline bool sum_event(const struct context *ctx, const struct flow *f, const struct verdict *v)
 {
+	__be16 port = ctx->direction == TCM_INGRESS ? f->local_port : f->remote_port;
 	struct tcm_count first = { .packets = 1, .bytes = ctx->skb->len }, *sum;
 	struct tcm_sum_key key = {
 		.generation = ctx->slot->generation,
 		.rule = v->rule,
-		.port = ctx->direction == TCM_INGRESS ? f->local_port : f->remote_port,
+		.port = f->protocol == IPPROTO_ICMP ? 0 : port,
 		.protocol = f->protocol,
 		.direction = ctx->direction,
 		.reason = v->reason,
@@ -113,7 +114,7 @@ static __always_inline bool sum_event(const struct context *ctx, const struct fl
 
 	sum = bpf_map_lookup_elem(&tcm_sums, &key);
 	if (!sum)
-		return bpf_map_update_elem(&tcm_sums, &key, &first, BPF_NOEXIST) == 0;
+		return bpf_map_update_elem(&tcm_sums, &key, &first, BPF_ANY) == 0; /* of this CPU alone */
 	add(sum, ctx->skb->len);
 	return true;
 }

@@ -55,20 +55,22 @@ static __always_inline __u64 source_network(const struct flow *f)
 	return network;
 }
 
-/* Whether a new connection to us comes from an offender. Notes it in any case. */
-static __noinline int floods(const struct flow *f, const struct tcm_settings *settings, __u64 now)
+/* Notes a new connection to a port of ours; whether it comes from an offender. Whom policy knows is never one. */
+static __noinline int floods(const struct flow *f, const struct tcm_settings *settings, __u64 now, __u32 identity)
 {
 	__u32 window, bucket, port;
 	struct tcm_rate *rate;
 	__u64 hash;
 
-	if (!f || !settings || !settings->syn_source_on)
+	if (!f || !settings)
 		return 0;
 	window = now >> (settings->syn_window & 31);
 	port = bpf_ntohs(f->local_port);
-	rate = bpf_map_lookup_elem(&tcm_syn_listeners, &port);
+	rate = settings->syn_listener_on ? bpf_map_lookup_elem(&tcm_syn_listeners, &port) : NULL;
 	if (rate)
 		note_syn(rate, port, window, (struct limits){ settings->syn_listener_on, settings->syn_listener_off });
+	if (identity != TCM_WORLD || !settings->syn_source_on)
+		return 0;
 	hash = mixed(source_network(f));
 	bucket = hash & (TCM_RATES - 1);
 	rate = bpf_map_lookup_elem(&tcm_syn_sources, &bucket);

@@ -121,10 +121,14 @@ TCM_SESSION_MAP(tcm_tcp6, 65536, tcm_session6_key);    /* (*) */
 TCM_SESSION_MAP(tcm_other4, 32768, tcm_session4_key);  /* (*) */
 TCM_SESSION_MAP(tcm_other6, 16384, tcm_session6_key);  /* (*) */
 
-/* SYN rates: arrays, because inserting every spoofed source somewhere costs more than all the rest. */
+/*
+ * SYN rates: arrays, because inserting every spoofed source somewhere costs more than all the rest. Readers map them:
+ * by system calls, reading one takes 20 ms.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, TCM_RATES);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct tcm_rate);
 } tcm_syn_sources SEC(".maps");
@@ -132,6 +136,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, TCM_RATES); /* by port, host order */
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct tcm_rate);
 } tcm_syn_listeners SEC(".maps");
