@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.report import start_of
 from tcmicro_agent.store import Store
 from tcmicro_agent.version import VERSION
+from tcmicro_agent.watch import Watch
 
 TICK_S = 1.0
 log = logging.getLogger("tcmicro")
@@ -37,6 +39,7 @@ class Daemon:
         self._stop = False
         self._reload = False
         self._last_fault = ""
+        self._watch = Watch()
 
     def run(self) -> None:
         """Returns when told to stop. Raises only for what makes a start pointless."""
@@ -63,6 +66,7 @@ class Daemon:
                 config = self._store.config()
                 log.info("configuration reloaded")
             self._say(upkeep.converge(self._agent, config))
+            self._say(self._watch.look(self._agent, time.monotonic()))
             self._last_fault = ""
         except (TcmicroError, OSError) as exc:
             if str(exc) != self._last_fault:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from tcmicro_agent import abi, report
 from tcmicro_agent.config import Config
+from tcmicro_agent.datapath import events
 from tcmicro_agent.errors import StoreError
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.version import VERSION
@@ -41,6 +42,8 @@ class AgentCollector(Collector):
             "policy_generation", "Number of the live generation", state["policy"]["generation"]
         )
         yield from _packets(self._agent)
+        yield from _events(self._agent)
+        yield from _floods(self._agent)
         yield from self._sessions()
         yield from self._rules()
 
@@ -143,6 +146,36 @@ def _packets(agent: Agent) -> Iterator[Metric]:
         size.add_metric([direction.name.lower()], octets)
     yield from (total, size, allowed, denied, audited)
     yield from _cache(counted)
+
+
+def _events(agent: Agent) -> Iterator[Metric]:
+    told = events.told(agent.kernel)
+    for name, value, text in (
+        ("sent", told.sent, "Decisions told as events"),
+        (
+            "summed",
+            told.summed,
+            "Decisions told as part of a sum: over the rate, or the ring was full",
+        ),
+        (
+            "unsummed",
+            told.unsummed,
+            "Decisions not told, no room for another sum: counters have them",
+        ),
+    ):
+        yield CounterMetricFamily(f"tc_micro_events_{name}", text, value=value)
+
+
+def _floods(agent: Agent) -> Iterator[Metric]:
+    flood = report.syn_flood(agent)
+    for name, text in (("listeners", "Ports of ours"), ("sources", "Source networks")):
+        yield _gauge(f"syn_flood_{name}", f"{text} over their SYN limit", flood[name])
+    busiest = GaugeMetricFamily(
+        "tc_micro_syn_flood_listener", "1 for a port over its SYN limit", labels=["port"]
+    )
+    for listener in flood["listener"]:
+        busiest.add_metric([str(listener["port"])], 1)
+    yield busiest
 
 
 def _cache(counted: Any) -> Iterator[Metric]:

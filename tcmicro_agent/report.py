@@ -8,12 +8,13 @@ from typing import Any
 
 from tcmicro_agent import abi, tables
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import hooks
+from tcmicro_agent.datapath import events, hooks, rates
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.transaction import State, Transaction
 from tcmicro_agent.version import VERSION
 
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
+MAX_LISTENERS = 20
 FLAGS = {name.lower(): flag for name, flag in abi.SessionFlag.__members__.items()}
 
 
@@ -33,6 +34,7 @@ def status(agent: Agent, config: Config) -> dict[str, Any]:
         transaction=_transaction(agent.transaction(), agent.clock.boot_ms()),
         counters=_totals(agent) if loaded else {},
         sessions=_session_total(agent) if loaded else 0,
+        syn_flood=syn_flood(agent) if loaded else None,
     )
 
 
@@ -70,7 +72,19 @@ def stats(agent: Agent) -> dict[str, Any]:
         for packets, size in [counted[abi.counter_index(direction, reason, bank)]]
         if packets
     ]
-    return document("Stats", counters=rows)
+    told = vars(events.told(agent.kernel))
+    return document("Stats", counters=rows, events=told, syn_flood=syn_flood(agent))
+
+
+def syn_flood(agent: Agent) -> dict[str, Any]:
+    """How many ports and source networks are over their limit now; the busiest ports by number."""
+    found = rates.flood(agent.kernel)
+    busiest = [{"port": rate.bucket, "syns": rate.syns} for rate in found.listeners[:MAX_LISTENERS]]
+    return {
+        "listeners": len(found.listeners),
+        "sources": len(found.sources),
+        "listener": busiest,
+    }
 
 
 def sessions(agent: Agent, *, limit: int) -> dict[str, Any]:

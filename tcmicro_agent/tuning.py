@@ -7,6 +7,7 @@ from enum import Enum
 
 from tcmicro_agent import abi
 from tcmicro_agent.abi import Reason
+from tcmicro_agent.events import parse_reason, reason_bits
 from tcmicro_agent.jsonutil import Reader
 
 TIMEOUTS_S = (30, 30, 7200, 60, 10)  # TCP, by session state
@@ -83,7 +84,7 @@ class Tuning:
             *(seconds * hz for seconds in (*TIMEOUTS_S, *DATAGRAM_TIMEOUTS_S)),
             abi.TcpMode[self.tcp.name],
             forwarding,
-            sum(1 << reason for reason in self.event_reasons),
+            reason_bits(self.event_reasons),
             self.event_rate,
             self.event_burst,
             window,
@@ -131,15 +132,7 @@ def _int(part: Reader | None, key: str, low: int, high: int, default: int) -> in
 def _reasons(events: Reader) -> tuple[Reason, ...]:
     if not events.has("reasons"):
         return DECISIONS
-    return events.get_values("reasons", _reason)
-
-
-def _reason(name: str) -> Reason:
-    try:
-        return Reason[name.upper()]
-    except KeyError:
-        known = ", ".join(reason.name.lower() for reason in Reason)
-        raise ValueError(f'"{name}" is no reason ({known})') from None
+    return events.get_values("reasons", parse_reason)
 
 
 def _limits(rates: Reader | None, key: str, default: Limits) -> Limits:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from tcmicro_agent import follower
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import hooks, host
 from tcmicro_agent.reconcile import Agent
@@ -32,8 +34,10 @@ def converge(agent: Agent, config: Config) -> list[str]:
 
 
 def write_settings(agent: Agent, config: Config) -> list[str]:
-    """Whether this host routes is looked up each time: the programs tell forwarded traffic by it."""
-    wanted = config.tuning.settings(agent.kernel.hz(), forwarding=host.forwarding())
+    """Whether this host routes, and what a follower of events asked for, is looked up each time."""
+    reasons = (*config.tuning.event_reasons, *follower.asked(agent.store))
+    tuning = replace(config.tuning, event_reasons=reasons)
+    wanted = tuning.settings(agent.kernel.hz(), forwarding=host.forwarding())
     return ["settings written"] if agent.kernel.set_settings(wanted) else []
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tcmicro_agent.cli import output, verbs
+from tcmicro_agent.abi import Reason
+from tcmicro_agent.cli import events, output, verbs
 from tcmicro_agent.errors import TcmicroError
+from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
 
 EXIT_CODES = """exit codes:
@@ -19,6 +22,7 @@ examples:
   tc-micro status
   tc-micro policy apply db1.json --confirm-within 60
   tc-micro session list --limit 20 --json | jq '.sessions[].remote'
+  tc-micro event follow --reason default_deny --seconds 60
 """
 if TYPE_CHECKING:  # generic for the type checker only
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -34,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TcmicroError as error:
         output.show_error(error, as_json=args.json)
         return error.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read has seen enough; there is no place for what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return 130
@@ -69,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=int, default=1000, metavar="N")
     stats = _adder(_group(verb, "stats", "counters"), common)
     stats("show", verbs.stats_show, "packets and bytes by direction and reason")
+    _add_events(_group(verb, "event", "what the kernel decides, as it decides it"), common)
     failsafe = _adder(_group(verb, "failsafe", "what stays open whatever policy says"), common)
     failsafe("set", verbs.failsafe_set, "replace it").add_argument("file", metavar="FILE")
     return top
@@ -95,6 +101,28 @@ def _add_policy(group: Verbs, common: argparse.ArgumentParser) -> None:
     add("list", verbs.policy_list, "the live rules with their hits and sources")
 
 
+def _add_events(group: Verbs, common: argparse.ArgumentParser) -> None:
+    add = _adder(group, common)
+    follow = add(
+        "follow", events.event_follow, "print decisions as they are made, one a line (--json: too)"
+    )
+    follow.add_argument(
+        "--reason",
+        type=_reason,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="REASON",
+        help="these alone, told or not (docs/reasons.md); every packet of a flow: session",
+    )
+    follow.add_argument("--seconds", type=_positive, metavar="N", help="end after that time")
+    follow.add_argument("--limit", type=_positive, metavar="N", help="end after so many events")
+    follow.add_argument(
+        "--backlog", action="store_true", help="first what was told before and nobody took"
+    )
+    add("sums", events.event_sums, "decisions that were not sent one by one, summed")
+
+
 def _group(verb: Verbs, name: str, text: str) -> Verbs:
     return verb.add_parser(name, help=text, description=text).add_subparsers(
         required=True, metavar="VERB"
@@ -110,6 +138,19 @@ def _adder(verb: Verbs, common: argparse.ArgumentParser) -> Adder:
         return added
 
     return add
+
+
+def _reason(text: str) -> Reason:
+    try:
+        return parse_reason(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _seconds(text: str) -> int:

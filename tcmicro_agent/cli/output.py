@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from typing import Any
 
+from tcmicro_agent.cli import event_text
+from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import InputErrors, TcmicroError
 from tcmicro_agent.report import document
-
-Row = Sequence[object]
 
 
 def show(content: dict[str, Any], *, as_json: bool) -> None:
@@ -33,15 +32,6 @@ def show_error(error: TcmicroError, *, as_json: bool) -> None:
         print(json.dumps(document("Error", error=body), indent=2))
 
 
-def table(header: Row, rows: Sequence[Row]) -> str:
-    """Columns as wide as their widest cell, two spaces apart."""
-    lines = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
-    )
-
-
 def _status(doc: dict[str, Any]) -> str:
     policy, datapath, agent = doc["policy"], doc["datapath"], doc["agent"]
     interfaces = ", ".join(
@@ -55,6 +45,7 @@ def _status(doc: dict[str, Any]) -> str:
         ("policy", _policy_line(policy)),
         ("transaction", _transaction_line(doc["transaction"])),
         ("sessions", doc["sessions"]),
+        ("SYN flood", _flood_line(doc["syn_flood"])),
         *(
             (name, f"{c['allowed']} allowed, {c['denied']} denied, {c['audited']} would be denied")
             for name, c in doc["counters"].items()
@@ -127,7 +118,19 @@ def _stats(doc: dict[str, Any]) -> str:
         )
         for c in doc["counters"]
     ]
-    return table(("DIRECTION", "REASON", "VERDICT", "PACKETS", "BYTES"), rows)
+    events = doc["events"]
+    return (
+        f"{table(('DIRECTION', 'REASON', 'VERDICT', 'PACKETS', 'BYTES'), rows)}\n"
+        f"events: {events['sent']} sent, {events['summed']} summed, {events['unsummed']} unsummed\n"
+        f"SYN flood: {_flood_line(doc['syn_flood'])}"
+    )
+
+
+def _flood_line(flood: dict[str, Any] | None) -> str:
+    if not flood or not (flood["listeners"] or flood["sources"]):
+        return "none"
+    ports = ", ".join(str(listener["port"]) for listener in flood["listener"])
+    return f"{flood['listeners']} ports ({ports or '-'}), {flood['sources']} source networks"
 
 
 def _apply(doc: dict[str, Any]) -> str:
@@ -166,6 +169,7 @@ TEXT = {
     "PolicyList": _policy_list,
     "Sessions": _sessions,
     "Stats": _stats,
+    "EventSums": event_text.sums,
     "PolicyApply": _apply,
     "PolicyConfirm": _outcome,
     "PolicyRevert": _outcome,

@@ -70,6 +70,12 @@ class Datapath:
     def tune(self, tuning: Tuning, *, forwarding: int = 0) -> None:
         self.kernel.set_settings(tuning.settings(self.kernel.hz(), forwarding=forwarding))
 
+    def limit_syns(self, *, source: tuple[int, int], listener: tuple[int, int] = (0, 0)) -> None:
+        """(on, off) per window; and no window ends while a test runs."""
+        table, zero = self.kernel.map("tcm_settings"), abi.U32.pack(0)
+        kept = abi.SETTINGS.unpack(table.get(zero))[:-5]
+        table.put(zero, abi.SETTINGS.pack(*kept, 30, *source, *listener))
+
     def enforce(self, bundle: Bundle) -> None:
         """Makes a bundle live for good, in a spare slot as the agent does."""
         word = self.kernel.control().word

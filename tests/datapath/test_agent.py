@@ -46,6 +46,7 @@ class Host:
     def __init__(self, world: World, root: Path, bpffs: Path) -> None:
         self.world = world
         self.root = root
+        self.bpffs = bpffs
         script = INSIDE.format(bpffs=bpffs, root=root, python=sys.executable, build=ROOT / "build")
         enter = ["nsenter", f"--net=/run/netns/{world.us.name}", "unshare", "-m"]
         self._argv = [*enter, "bash", "-c", script, "tc-micro"]

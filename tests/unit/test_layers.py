@@ -28,9 +28,10 @@ def agent(*rooms: str) -> tuple[str, ...]:
 
 
 BASE = agent("errors", "jsonutil")
-CORE = (*BASE, *agent("policy", "abi", "tables", "tuning", "config", "plan", "transaction"))
+TOLD = agent("events", "rates")
+CORE = (*BASE, *TOLD, *agent("policy", "abi", "tables", "tuning", "config", "plan", "transaction"))
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
-JOIN = (*EDGE, *agent("reconcile", "upkeep", "report"))
+JOIN = (*EDGE, *agent("reconcile", "upkeep", "report", "follower", "decisions", "watch"))
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
 CONTROLLER = (*BASE, *agent("policy"), "ansible", f"{FLEET}.plugin_utils")
 
@@ -44,17 +45,22 @@ ROOMS = {
     "tcmicro_agent.policy.source": Room((*BASE, *agent("policy"), "yaml"), pure=True),
     "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.tables": Room((*BASE, *agent("policy", "abi")), pure=True),
-    "tcmicro_agent.tuning": Room((*BASE, *agent("abi")), pure=True),
+    "tcmicro_agent.events": Room((*BASE, *agent("abi")), pure=True),
+    "tcmicro_agent.rates": Room((*BASE, *agent("abi")), pure=True),
+    "tcmicro_agent.tuning": Room((*BASE, *agent("abi", "events")), pure=True),
     "tcmicro_agent.config": Room((*BASE, *agent("policy", "abi", "tables", "tuning")), pure=True),
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
-    "tcmicro_agent.datapath": Room((*BASE, *agent("abi", "tables", "tuning"), "pyroute2")),
+    "tcmicro_agent.datapath": Room((*BASE, *TOLD, *agent("abi", "tables", "tuning"), "pyroute2")),
     "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction"))),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.release": Room(),
     "tcmicro_agent.reconcile": Room(EDGE),
     "tcmicro_agent.upkeep": Room(JOIN),
     "tcmicro_agent.report": Room(JOIN),
+    "tcmicro_agent.follower": Room(JOIN),
+    "tcmicro_agent.decisions": Room(JOIN),
+    "tcmicro_agent.watch": Room(JOIN),
     "tcmicro_agent.daemon": Room(SHELL),
     "tcmicro_agent.metrics": Room((*SHELL, "prometheus_client")),
     "tcmicro_agent.cli": Room(SHELL),

@@ -1,0 +1,74 @@
+"""SYN rates as the kernel keeps them: who is over its limit at this moment. Pure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from mmap import mmap
+
+from tcmicro_agent import abi
+
+WINDOW_BITS = 32
+MAX_LINES = 20
+OVER = (
+    abi.RATE.size - abi.U32.size + (3 if sys.byteorder == "big" else 0)
+)  # its byte that is 0 or 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the kernel compares with: SYNs per window of 2^`shift` jiffies; `on` 0 = no detection."""
+
+    shift: int
+    on: int
+    off: int
+
+    @classmethod
+    def of_sources(cls, settings: bytes) -> Limits:
+        shift, on, off, _, _ = abi.SETTINGS.unpack(settings)[-5:]
+        return cls(shift, on, off)
+
+    @classmethod
+    def of_listeners(cls, settings: bytes) -> Limits:
+        shift, _, _, on, off = abi.SETTINGS.unpack(settings)[-5:]
+        return cls(shift, on, off)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A bucket that is over its limit, and the SYNs of its last window. A listener's bucket is its port."""
+
+    bucket: int
+    syns: int
+
+
+def over(table: bytes | mmap, limits: Limits, jiffies: int) -> list[Rate]:
+    """Who is over now, the busiest first. `table`: the whole array of struct tcm_rate.
+
+    The kernel looks at a bucket only when a SYN comes: one that was left as it is counts no more.
+    """
+    window = jiffies >> limits.shift
+    found = [rate for rate in _flagged(table, window, limits.off) if limits.on]
+    return sorted(found, key=lambda rate: (-rate.syns, rate.bucket))
+
+
+def _flagged(table: bytes | mmap, window: int, off: int) -> Iterator[Rate]:
+    flags = table[OVER :: abi.RATE.size]
+    bucket = flags.find(1)
+    while bucket >= 0:
+        _, counted, syns, _ = abi.RATE.unpack_from(table, bucket * abi.RATE.size)
+        age = (window - counted) % (1 << WINDOW_BITS)
+        if age == 0 or (age == 1 and syns >= off):
+            yield Rate(bucket, syns)
+        bucket = flags.find(1, bucket + 1)
+
+
+def changes(before: frozenset[int], now: frozenset[int]) -> list[str]:
+    """Which ports went over their limit and which came back, a line each, at most MAX_LINES."""
+    lines = [
+        *(f"SYN flood: port {port} is over its limit" for port in sorted(now - before)),
+        *(f"SYN flood: port {port} is below its limit again" for port in sorted(before - now)),
+    ]
+    more = len(lines) - MAX_LINES
+    return lines if more <= 0 else [*lines[:MAX_LINES], f"SYN flood: and {more} changes more"]
