@@ -283,6 +283,10 @@ class TrialWord:
             return 0
         return 1 | self.slot << 4 | self.share << 8 | self.deadline_ms << 16
 
+    def share_at(self, now_ms: int) -> int:
+        """Percent of the new flows that the staged policy judges at that moment."""
+        return 0 if self.deadline_ms and now_ms >= self.deadline_ms else self.share
+
 
 def counter_index(direction: Direction, reason: Reason, bank: Bank) -> int:
     """Place of a counter in tcm_counters, as TCM_COUNTER."""

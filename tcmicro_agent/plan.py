@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Union
 
-from tcmicro_agent.abi import SLOTS, SlotHeader, Word
+from tcmicro_agent.abi import SLOTS, Mode, SlotHeader, TrialWord, Word
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.tables import Tables
 from tcmicro_agent.transaction import Transaction
+from tcmicro_agent.trial import Comparison, EndTrial, SetMode, SetTrial, StartComparison
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Observed:
     word: Word
     headers: tuple[SlotHeader, ...]
     now_ms: int
+    trial: TrialWord = TrialWord(None)
 
     @property
     def live(self) -> SlotHeader:
@@ -41,6 +43,19 @@ class Observed:
     @property
     def pending(self) -> bool:
         return self.word.pending and not self.word.expired(self.now_ms)
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the staged slot rules already: its promotion was cut before the trial ended."""
+        return self.trial.slot == self.word.live(self.now_ms)
+
+    @property
+    def staged(self) -> SlotHeader | None:
+        """The header of the staged slot, None when nothing is staged."""
+        if self.trial.slot is None or self.promoted:
+            return None
+        header = self.headers[self.trial.slot]
+        return header if header.generation else None
 
 
 @dataclass(frozen=True)
@@ -111,13 +126,35 @@ class Record:
         return f"record generation {self.generation} as confirmed"
 
 
-Op = Union[SaveBundle, ClearSlot, FillSlot, VerifySlot, SaveTransaction, Flip, Record]
+Op = Union[
+    SaveBundle,
+    ClearSlot,
+    FillSlot,
+    VerifySlot,
+    SaveTransaction,
+    Flip,
+    Record,
+    StartComparison,
+    SetTrial,
+    EndTrial,
+    SetMode,
+]
 
 
 def spare_slot(observed: Observed) -> int:
-    """A slot that neither rules nor is the way back: the oldest, for in one taken back just now packets may be."""
-    free = [n for n in range(SLOTS) if n not in (observed.word.active, observed.word.fallback)]
+    """A slot that neither rules, nor is the way back, nor is staged: the oldest, for in one taken back just now
+    packets may be."""
+    taken = (observed.word.active, observed.word.fallback, observed.trial.slot)
+    free = [n for n in range(SLOTS) if n not in taken]
     return min(free, key=lambda n: observed.headers[n].generation)
+
+
+def place(observed: Observed, digest: str, mode: Mode, following: int) -> tuple[int, int]:
+    """Slot and generation of a policy: those it is staged with, else a spare slot and the following generation."""
+    staged, slot = observed.staged, observed.trial.slot
+    if staged and slot is not None and (staged.digest, staged.mode) == (digest, mode):
+        return slot, staged.generation
+    return spare_slot(observed), following
 
 
 def refuse_if_pending(observed: Observed) -> None:
@@ -139,22 +176,57 @@ def is_live(observed: Observed, digest: str, tables: Tables) -> bool:
 def plan_policy(
     observed: Observed, bundle: Bundle, tables: Tables, transaction: Transaction | None
 ) -> list[Op]:
-    """Ops that make the tables live: for good, or until the deadline of the transaction."""
-    word = observed.word
+    """Ops that make the tables live: for good, or until the deadline of the transaction.
+
+    Tables of the staged slot are there already. Its trial ends only when it rules, so that no packet of a flow opened
+    under it meets the policy before. What is staged besides stays so, compared with the new policy from now on.
+    """
+    word, header = observed.word, tables.header
     deadline = transaction.deadline_ms if transaction else 0
-    digest = tables.header.digest
-    ops: list[Op] = [
-        SaveBundle(bundle, digest),
-        ClearSlot(tables.slot),
-        FillSlot(tables),
-        VerifySlot(tables),
-    ]
+    ops = _build(observed, bundle, tables)
     if transaction:
         ops.append(SaveTransaction(transaction))
     ops.append(Flip(word, Word(tables.slot, word.active, deadline)))
     if not transaction:
-        ops.append(Record(tables.header.generation, digest))
+        ops.append(Record(header.generation, header.digest))
+    if tables.slot == observed.trial.slot:
+        ops.append(EndTrial())
+    elif observed.staged:
+        ops.append(_compare(observed.staged, header))
     return ops
+
+
+def plan_stage(observed: Observed, bundle: Bundle, tables: Tables, trial: TrialWord) -> list[Op]:
+    """Ops that stage the tables; of what is staged already only the share changes."""
+    if observed.trial == trial:
+        return []
+    if observed.trial.slot == tables.slot:
+        return [SetTrial(trial)]
+    ops = _build(observed, bundle, tables)
+    if observed.trial.slot is not None:
+        ops.append(EndTrial())
+    return [*ops, _compare(tables.header, observed.live), SetTrial(trial)]
+
+
+def plan_tending(observed: Observed, noted: Comparison | None) -> list[Op]:
+    """What is left to do about the staged slot: by a verb that was cut, by a reboot, by a policy taken back."""
+    staged, live = observed.staged, observed.live
+    if staged is None:
+        return [EndTrial()] if noted or observed.trial.slot is not None else []
+    if noted and (noted.generation, noted.against) == (staged.generation, live.generation):
+        return []
+    return [_compare(staged, live)]
+
+
+def _build(observed: Observed, bundle: Bundle, tables: Tables) -> list[Op]:
+    kept, verified = SaveBundle(bundle, tables.header.digest), VerifySlot(tables)
+    if tables.slot == observed.trial.slot:
+        return [kept, verified]
+    return [kept, ClearSlot(tables.slot), FillSlot(tables), verified]
+
+
+def _compare(staged: SlotHeader, live: SlotHeader) -> StartComparison:
+    return StartComparison(staged.digest, staged.generation, live.generation)
 
 
 def describe(ops: Sequence[Op]) -> list[str]:

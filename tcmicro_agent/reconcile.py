@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tcmicro_agent import plan, tables
-from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
+from tcmicro_agent import plan, tables, trial
+from tcmicro_agent.abi import SlotHeader, TransitionResult, TrialWord, Word
+from tcmicro_agent.datapath import trial as trial_maps
 from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import NEVER, Kernel
 from tcmicro_agent.errors import KernelError, RefusedError, TcmicroError
+from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy.model import Bundle, Mode
 from tcmicro_agent.store import Applied, Books, Store
 from tcmicro_agent.transaction import State, Transaction, classify, settle
@@ -46,7 +48,9 @@ class Agent:
 
     def observe(self) -> plan.Observed:
         word, headers = self.kernel.control().word, self.kernel.headers()
-        return plan.Observed(word, tuple(headers), self.clock.boot_ms())
+        return plan.Observed(
+            word, tuple(headers), self.clock.boot_ms(), trial_maps.read_word(self.kernel)
+        )
 
     def transaction(self) -> Transaction | None:
         """The last transaction as the kernel sees it now; writes nothing."""
@@ -68,7 +72,7 @@ class Agent:
         """Makes a bundle live, for `confirm_within` seconds or (0) for good."""
         with self.store.lock():
             self.settle()
-            return self._change(bundle, confirm_within=confirm_within, dry_run=dry_run)
+            return self.change(bundle, confirm_within=confirm_within, dry_run=dry_run)
 
     def restore(self, ceiling: Mode) -> Outcome | None:
         """Makes the confirmed bundle live when it ought to be and is not; None when there is nothing to do."""
@@ -77,7 +81,7 @@ class Agent:
         with self.store.lock():
             self.settle()
             bundle = self._missing(ceiling)
-            outcome = self._change(bundle) if bundle else None
+            outcome = self.change(bundle) if bundle else None
         return outcome if outcome and outcome.changed else None
 
     def confirm(self, transaction_id: str, token: str) -> Outcome:
@@ -105,11 +109,13 @@ class Agent:
             word = self.observe().word
             self._transition(word, Word(word.fallback, word.fallback, 0))
             self.store.save_transaction(pending.ended(State.REVERTED))
+            self.execute(self.tending())
             live = self.observe().live
             return Outcome(changed=True, generation=live.generation, digest=live.digest)
 
     def settle(self) -> Transaction | None:
-        """Writes down how the last transaction ended and what rules for good; latches an expired word."""
+        """Writes down how the last transaction ended and what rules for good; latches an expired word; leaves
+        nothing half done about the staged slot."""
         before, now = self.store.transaction(), self.transaction()
         if now != before and self.kernel.loaded and self.observe().word.pending:
             self.kernel.transition(NEVER, NEVER)
@@ -117,11 +123,16 @@ class Agent:
             self._record(live.generation, live.digest)
         if now is not None and now != before:
             self.store.save_transaction(now)
+        self.execute(self.tending())
         return now
 
     def unsettled(self) -> bool:
         """Whether `settle` would write anything."""
-        return self.transaction() != self.store.transaction() or self._unrecorded() is not None
+        return (
+            self.transaction() != self.store.transaction()
+            or self._unrecorded() is not None
+            or bool(self.tending())
+        )
 
     # --- parts ---
 
@@ -145,12 +156,11 @@ class Agent:
         right = observed.live.generation and observed.live.mode == mode
         return None if right else bundle
 
-    def _change(self, bundle: Bundle, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
-        """Under the lock, with everything settled."""
+    def change(self, bundle: Bundle, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
+        """`apply` under the lock, with everything settled."""
         observed = self.observe()
         plan.refuse_if_pending(observed)
-        books = self._next_books(observed, bundle)
-        built = self._encode(observed, bundle, books)
+        books, built = self.build(observed, bundle)
         digest = built.header.digest
         if plan.is_live(observed, digest, built):
             return Outcome(changed=False, generation=observed.live.generation, digest=digest)
@@ -158,7 +168,7 @@ class Agent:
         ops = plan.plan_policy(observed, bundle, built, pending)
         if not dry_run:
             self.store.save_books(books)
-            self._execute(ops)
+            self.execute(ops)
         return Outcome(
             changed=True,
             generation=built.header.generation,
@@ -167,21 +177,26 @@ class Agent:
             transaction=pending,
         )
 
+    def build(self, observed: plan.Observed, bundle: Bundle) -> tuple[Books, tables.Tables]:
+        """The bundle for a spare slot, or as it is staged; with the books that number its rules."""
+        books = self._next_books(observed, bundle)
+        return books, self._encode(observed, bundle, books)
+
     def _next_books(self, observed: plan.Observed, bundle: Bundle) -> Books:
         books = self.store.books()
         latest = max(books.generation, *(header.generation for header in observed.headers))
-        kept = [self.store.bundle(a.digest) for a in (books.confirmed, books.previous) if a]
+        staged = observed.staged
+        kept = [self.store.bundle(a.digest) for a in (books.confirmed, books.previous, staged) if a]
         in_use = {uid for old in kept if old for uid in tables.rule_uids(old)}
         numbers = tables.number_rules(books.numbers, tables.rule_uids(bundle), in_use)
         return replace(books, generation=latest + 1, numbers=numbers)
 
     def _encode(self, observed: plan.Observed, bundle: Bundle, books: Books) -> tables.Tables:
+        mode = effective_mode(self.store.config().mode, bundle.mode)
+        digest, encoded = bundles.digest(bundle), tables.MODES[mode]
+        slot, generation = plan.place(observed, digest, encoded, books.generation)
         return tables.encode(
-            bundle,
-            slot=plan.spare_slot(observed),
-            generation=books.generation,
-            mode=effective_mode(self.store.config().mode, bundle.mode),
-            numbers=books.numbers,
+            bundle, slot=slot, generation=generation, mode=mode, numbers=books.numbers
         )
 
     def _arm(self, observed: plan.Observed, header: SlotHeader, seconds: int) -> Transaction:
@@ -206,7 +221,14 @@ class Agent:
             raise _taken_back(found)
         return found
 
-    def _execute(self, ops: list[plan.Op]) -> None:
+    def tending(self) -> list[plan.Op]:
+        """What `settle` would do about the staged slot."""
+        if not self.kernel.loaded:
+            return []
+        return plan.plan_tending(self.observe(), self.store.comparison())
+
+    def execute(self, ops: Sequence[plan.Op]) -> None:
+        """Carries ops out, under the lock."""
         carry_out: Mapping[type, Callable[[Any], None]] = {
             plan.SaveBundle: lambda op: self.store.save_bundle(op.bundle, op.digest),
             plan.ClearSlot: lambda op: self.kernel.clear_slot(op.slot),
@@ -215,6 +237,10 @@ class Agent:
             plan.SaveTransaction: lambda op: self.store.save_transaction(op.transaction),
             plan.Flip: self._flip,
             plan.Record: lambda op: self._record(op.generation, op.digest),
+            trial.StartComparison: self._start_comparison,
+            trial.SetTrial: lambda op: trial_maps.write_word(self.kernel, op.word),
+            trial.EndTrial: lambda _: self._end_trial(),
+            trial.SetMode: lambda op: trial_maps.set_mode(self.kernel, op.slot, op.mode),
         }
         for op in ops:
             carry_out[type(op)](op)
@@ -236,6 +262,16 @@ class Agent:
                 f"the control word is not what it was a moment ago ({result.name.lower()})",
                 hint="nothing was made live; run the command again",
             )
+
+    def _start_comparison(self, op: trial.StartComparison) -> None:
+        baseline = trial_maps.comparisons(self.kernel)
+        trial_maps.forget_differences(self.kernel)
+        noted = trial.Comparison(op.digest, op.generation, op.against, baseline)
+        self.store.save_comparison(noted)
+
+    def _end_trial(self) -> None:
+        trial_maps.write_word(self.kernel, TrialWord(None))
+        self.store.save_comparison(None)
 
     def _transition(self, expected: Word, desired: Word) -> TransitionResult:
         return self.kernel.transition(expected.encode(), desired.encode())

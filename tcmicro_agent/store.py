@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import config
+from tcmicro_agent import config, trial
 from tcmicro_agent import transaction as transactions
 from tcmicro_agent.errors import BundleError, StoreError, TcmicroError
 from tcmicro_agent.jsonutil import Reader, loads, read
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy.model import Bundle
+from tcmicro_agent.trial import Comparison
 
 LOCK_PATIENCE_S = 5.0
 KEPT_BUNDLES = 8
@@ -81,7 +82,7 @@ class Store:
 
     def _forget_old_bundles(self) -> None:
         books = self.books()
-        needed = {a.digest for a in (books.confirmed, books.previous) if a}
+        needed = {a.digest for a in (books.confirmed, books.previous, self.comparison()) if a}
         kept = sorted((self.var / "bundles").glob("*.json"), key=lambda p: p.stat().st_mtime)
         for path in kept[:-KEPT_BUNDLES]:
             if path.stem not in needed:
@@ -110,6 +111,18 @@ class Store:
 
     def save_transaction(self, value: transactions.Transaction) -> None:
         write_document(self.var / "txn.json", value.to_document())
+
+    def comparison(self) -> Comparison | None:
+        """What the staged policy is compared with, and since when; None when nothing is staged."""
+        path = self.var / "staged.json"
+        return trial.parse(read_document(path)) if path.exists() else None
+
+    def save_comparison(self, value: Comparison | None) -> None:
+        path = self.var / "staged.json"
+        if value:
+            write_document(path, value.to_document())
+        else:
+            path.unlink(missing_ok=True)
 
     # --- the running agent ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tcmicro_agent import follower
+from tcmicro_agent import follower, plan, staging
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import hooks, host
 from tcmicro_agent.reconcile import Agent
@@ -30,6 +30,7 @@ def converge(agent: Agent, config: Config) -> list[str]:
         *_attach(agent, config),
         *settle(agent),
         *_restore(agent, config),
+        *staging.follow_ceiling(agent, config.mode),
     ]
 
 
@@ -61,12 +62,16 @@ def settle(agent: Agent) -> list[str]:
         return []
     with agent.store.lock():
         before, books = agent.store.transaction(), agent.store.books().confirmed
+        staged = plan.describe(agent.tending())
         after, confirmed = agent.settle(), agent.store.books().confirmed
     if after and after != before:
-        return [f"transaction {after.id}, generation {after.generation}: {after.state.value}"]
+        return [
+            f"transaction {after.id}, generation {after.generation}: {after.state.value}",
+            *staged,
+        ]
     if confirmed and confirmed != books:
-        return [f"generation {confirmed.generation} rules for good: recorded"]
-    return []
+        return [f"generation {confirmed.generation} rules for good: recorded", *staged]
+    return staged
 
 
 def _restore(agent: Agent, config: Config) -> list[str]:

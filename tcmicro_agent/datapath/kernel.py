@@ -174,6 +174,9 @@ class Kernel:
             self.map(name).put_all(entries)
         self.map("tcm_slots").put(abi.U32.pack(tables.slot), tables.header.encode())
 
+    def put_header(self, slot: int, header: abi.SlotHeader) -> None:
+        self.map("tcm_slots").put(abi.U32.pack(slot), header.encode())
+
     def read_slot(self, slot: int) -> dict[str, dict[bytes, bytes]]:
         """Everything the policy maps hold for a slot."""
         return {
@@ -199,12 +202,13 @@ class Kernel:
         return self._sample()[0]
 
     def counters(self) -> Mapping[int, tuple[int, int]]:
-        return {n: self._count("tcm_counters", n) for n in range(abi.COUNTERS)}
+        return {n: self.count("tcm_counters", n) for n in range(abi.COUNTERS)}
 
     def rule_hits(self, numbers: list[int]) -> dict[int, tuple[int, int]]:
-        return {n: self._count("tcm_rule_hits", n) for n in numbers}
+        return {n: self.count("tcm_rule_hits", n) for n in numbers}
 
-    def _count(self, name: str, index: int) -> tuple[int, int]:
+    def count(self, name: str, index: int) -> tuple[int, int]:
+        """One counter of a per-CPU map, over all CPUs: packets and bytes."""
         packets = total = 0
         for raw in self.map(name).get_each_cpu(abi.U32.pack(index)):
             one, size = abi.COUNT.unpack(raw)

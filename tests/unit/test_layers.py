@@ -29,9 +29,17 @@ def agent(*rooms: str) -> tuple[str, ...]:
 
 BASE = agent("errors", "jsonutil")
 TOLD = agent("events", "rates")
-CORE = (*BASE, *TOLD, *agent("policy", "abi", "tables", "tuning", "config", "plan", "transaction"))
+CORE = (
+    *BASE,
+    *TOLD,
+    *agent("policy", "abi", "tables", "tuning", "config", "plan", "transaction", "trial"),
+)
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
-JOIN = (*EDGE, *agent("reconcile", "upkeep", "report", "follower", "decisions", "watch"))
+JOIN = (
+    *EDGE,
+    *agent("reconcile", "staging", "upkeep", "report", "trial_report"),
+    *agent("follower", "decisions", "watch"),
+)
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
 CONTROLLER = (*BASE, *agent("policy"), "ansible", f"{FLEET}.plugin_utils")
 
@@ -51,12 +59,15 @@ ROOMS = {
     "tcmicro_agent.config": Room((*BASE, *agent("policy", "abi", "tables", "tuning")), pure=True),
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
+    "tcmicro_agent.trial": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.datapath": Room((*BASE, *TOLD, *agent("abi", "tables", "tuning"), "pyroute2")),
-    "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction"))),
+    "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction", "trial"))),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.release": Room(),
     "tcmicro_agent.reconcile": Room(EDGE),
+    "tcmicro_agent.staging": Room(JOIN),
     "tcmicro_agent.upkeep": Room(JOIN),
+    "tcmicro_agent.trial_report": Room(JOIN),
     "tcmicro_agent.report": Room(JOIN),
     "tcmicro_agent.follower": Room(JOIN),
     "tcmicro_agent.decisions": Room(JOIN),

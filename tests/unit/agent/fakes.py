@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tcmicro_agent import abi
-from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
+from tcmicro_agent.abi import SlotHeader, TransitionResult, Verdict, Word
+from tcmicro_agent.policy.model import Bundle
+from tcmicro_agent.store import Books, Store
 from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
+from tcmicro_agent.transaction import Transaction
+from tcmicro_agent.trial import Comparison
 
 EMPTY = SlotHeader.decode(bytes(abi.SLOT.size))
 
@@ -28,6 +34,46 @@ class FakeClock:
         self.now_ms += int(seconds * 1000)
 
 
+class FakeMap(dict[bytes, bytes]):
+    """A map of entries, written through its kernel."""
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        super().__init__()
+        self._kernel = kernel
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._kernel._write()
+        self[key] = value
+
+    def delete(self, key: bytes) -> bool:
+        self._kernel._write()
+        return self.pop(key, None) is not None
+
+
+class CutStore(Store):
+    """Files that may be cut before any write, by the count of the kernel."""
+
+    def __init__(self, root: Path, kernel: FakeKernel) -> None:
+        super().__init__(root)
+        self._kernel = kernel
+
+    def save_bundle(self, bundle: Bundle, digest: str) -> None:
+        self._kernel._write()
+        super().save_bundle(bundle, digest)
+
+    def save_books(self, books: Books) -> None:
+        self._kernel._write()
+        super().save_books(books)
+
+    def save_transaction(self, value: Transaction) -> None:
+        self._kernel._write()
+        super().save_transaction(value)
+
+    def save_comparison(self, value: Comparison | None) -> None:
+        self._kernel._write()
+        super().save_comparison(value)
+
+
 class FakeKernel:
     """Slots, maps and the control word with the semantics of bpf/tcmicro.bpf.c; may be cut before any write."""
 
@@ -41,6 +87,9 @@ class FakeKernel:
         self.word = Word(0, 0, 0)
         self.slots = [EMPTY] * abi.SLOTS
         self.maps: dict[str, dict[bytes, bytes]] = {name: {} for name in POLICY_MAPS}
+        self.trial = FakeMap(self)
+        self.differences = FakeMap(self)
+        self.comparisons = [0] * abi.COMPARISONS
 
     def _write(self) -> None:
         if self.writes_left == 0:
@@ -79,6 +128,21 @@ class FakeKernel:
             self.maps[name].update(entries)
         self._write()
         self.slots[tables.slot] = tables.header
+
+    def put_header(self, slot: int, header: SlotHeader) -> None:
+        self._write()
+        self.slots[slot] = header
+
+    def map(self, name: str) -> FakeMap:
+        return {"tcm_trial": self.trial, "tcm_differences": self.differences}[name]
+
+    def count(self, name: str, index: int) -> tuple[int, int]:
+        assert name == "tcm_comparisons"
+        return self.comparisons[index], 0
+
+    def compare(self, direction: abi.Direction, live: Verdict, staged: Verdict) -> None:
+        """One new flow, as consult_staged() counts it."""
+        self.comparisons[abi.comparison_index(direction, live, staged)] += 1
 
     def read_slot(self, slot: int) -> dict[str, dict[bytes, bytes]]:
         return {
