@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from tcmicro_agent import abi, report
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import events
+from tcmicro_agent.datapath import events, trial
 from tcmicro_agent.errors import StoreError
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.version import VERSION
@@ -46,6 +46,7 @@ class AgentCollector(Collector):
         yield from _floods(self._agent)
         yield from self._sessions()
         yield from self._rules()
+        yield from _staged(self._agent, state["policy"]["staged"])
 
     def _sessions(self) -> Iterator[Metric]:
         counts = self._agent.kernel.session_counts()
@@ -114,6 +115,24 @@ def _info(state: dict[str, Any]) -> Metric:
 def _enforcing(state: dict[str, Any]) -> int:
     protecting = state["policy"]["state"] != "none" and state["policy"]["mode"] == "protect"
     return int(protecting and not state["drift"])
+
+
+def _staged(agent: Agent, staged: dict[str, Any] | None) -> Iterator[Metric]:
+    compared = CounterMetricFamily(
+        "tc_micro_staged_comparisons",
+        "New flows by the verdicts of the live and of the staged policy",
+        labels=["direction", "live", "staged"],
+    )
+    counted = trial.comparisons(agent.kernel)
+    for direction, *verdicts in itertools.product(abi.Direction, abi.Verdict, abi.Verdict):
+        labels = [direction.name.lower(), *(verdict.name.lower() for verdict in verdicts)]
+        compared.add_metric(labels, counted[abi.comparison_index(direction, *verdicts)])
+    yield compared
+    for name, text in (
+        ("generation", "Number of the staged generation, 0 when nothing is staged"),
+        ("share", "Percent of the new flows that the staged policy judges now"),
+    ):
+        yield _gauge(f"staged_{name}", text, staged[name] if staged else 0)
 
 
 def _packets(agent: Agent) -> Iterator[Metric]:

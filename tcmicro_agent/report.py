@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import abi, tables
+from tcmicro_agent import abi, tables, trial_report
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import events, hooks, rates
 from tcmicro_agent.reconcile import Agent
@@ -15,6 +15,7 @@ from tcmicro_agent.version import VERSION
 
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
 MAX_LISTENERS = 20
+NO_POLICY = {"state": "none", "generation": 0, "digest": "", "staged": None}
 FLAGS = {name.lower(): flag for name, flag in abi.SessionFlag.__members__.items()}
 
 
@@ -49,7 +50,7 @@ def enforcement(agent: Agent, config: Config) -> dict[str, Any]:
             "mode": config.mode.value,
             "interfaces": interfaces,
         },
-        "policy": _policy(agent) if loaded else {"state": "none", "generation": 0, "digest": ""},
+        "policy": _policy(agent) if loaded else NO_POLICY,
         "drift": _drift(loaded, interfaces),
     }
 
@@ -219,6 +220,7 @@ def _policy(agent: Agent) -> dict[str, Any]:
         "mode": live.mode.name.lower(),
         "rules": len(bundle.rules) if bundle else 0,
         "previous": vars(previous) if previous else None,
+        "staged": trial_report.staged(agent, observed),
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.cli import events, output, verbs
+from tcmicro_agent.cli import events, output, staged, verbs
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
@@ -21,6 +21,7 @@ EXIT_CODES = """exit codes:
 examples:
   tc-micro status
   tc-micro policy apply db1.json --confirm-within 60
+  tc-micro policy stage db1.json && tc-micro policy differences
   tc-micro session list --limit 20 --json | jq '.sessions[].remote'
   tc-micro event follow --reason default_deny --seconds 60
 """
@@ -99,6 +100,7 @@ def _add_policy(group: Verbs, common: argparse.ArgumentParser) -> None:
     confirm.add_argument("--token", required=True)
     add("revert", verbs.policy_revert, "take the pending change back now")
     add("list", verbs.policy_list, "the live rules with their hits and sources")
+    staged.add_verbs(add, _seconds)
 
 
 def _add_events(group: Verbs, common: argparse.ArgumentParser) -> None:

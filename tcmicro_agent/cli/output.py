@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from tcmicro_agent.cli import event_text
+from tcmicro_agent.cli import event_text, staged_text
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import InputErrors, TcmicroError
 from tcmicro_agent.report import document
@@ -43,6 +43,7 @@ def _status(doc: dict[str, Any]) -> str:
         ("agent", f"running, pid {agent['pid']}" if agent["running"] else "NOT RUNNING"),
         ("datapath", f"{datapath['hook']} on {interfaces}" if datapath["loaded"] else "NOT LOADED"),
         ("policy", _policy_line(policy)),
+        ("staged", staged_text.status_line(policy["staged"])),
         ("transaction", _transaction_line(doc["transaction"])),
         ("sessions", doc["sessions"]),
         ("SYN flood", _flood_line(doc["syn_flood"])),
@@ -171,6 +172,11 @@ TEXT = {
     "Stats": _stats,
     "EventSums": event_text.sums,
     "PolicyApply": _apply,
+    "PolicyStage": staged_text.stage,
+    "PolicyShare": staged_text.stage,
+    "PolicyUnstage": staged_text.unstage,
+    "PolicyPromote": _apply,
+    "PolicyDifferences": staged_text.differences,
     "PolicyConfirm": _outcome,
     "PolicyRevert": _outcome,
     "Preflight": _preflight,

@@ -50,26 +50,16 @@ def policy_list(_: argparse.Namespace) -> Result:
 def policy_apply(args: argparse.Namespace) -> Result:
     here = agent()
     bundle = bundles.parse(read_document(Path(args.file)))
-    outcome = here.apply(bundle, confirm_within=args.confirm_within, dry_run=args.dry_run)
-    state = "pending" if outcome.transaction else "committed"
-    return (
-        report.document(
-            "PolicyApply",
-            **_outcome(outcome),
-            state=state,
-            ops=list(outcome.ops),
-            transaction=_ticket(outcome.transaction, args.confirm_within),
-        ),
-        0,
-    )
+    done = here.apply(bundle, confirm_within=args.confirm_within, dry_run=args.dry_run)
+    return report.document("PolicyApply", **change(done, args.confirm_within)), 0
 
 
 def policy_confirm(args: argparse.Namespace) -> Result:
-    return report.document("PolicyConfirm", **_outcome(agent().confirm(args.id, args.token))), 0
+    return report.document("PolicyConfirm", **outcome(agent().confirm(args.id, args.token))), 0
 
 
 def policy_revert(_: argparse.Namespace) -> Result:
-    return report.document("PolicyRevert", **_outcome(agent().revert())), 0
+    return report.document("PolicyRevert", **outcome(agent().revert())), 0
 
 
 def failsafe_set(args: argparse.Namespace) -> Result:
@@ -112,11 +102,17 @@ def _detach_all(kernel: Kernel) -> list[hooks.Interface]:
     return present
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def outcome(done: Outcome) -> dict[str, Any]:
+    return {"changed": done.changed, "generation": done.generation, "digest": done.digest}
+
+
+def change(done: Outcome, confirm_within: int) -> dict[str, Any]:
+    """What apply and promote have in common."""
     return {
-        "changed": outcome.changed,
-        "generation": outcome.generation,
-        "digest": outcome.digest,
+        **outcome(done),
+        "state": "pending" if done.transaction else "committed",
+        "ops": list(done.ops),
+        "transaction": _ticket(done.transaction, confirm_within),
     }
 
 

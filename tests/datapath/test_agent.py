@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from builders import bundle, rule
-from world import PEER, US, World, tcp
+from world import PEER, US, World, connection, talks, tcp
 
 from tcmicro_agent import abi
 from tcmicro_agent.policy import bundle as bundles
@@ -226,6 +226,48 @@ def test_a_bad_bundle_is_refused_with_every_fault(host):
     assert code == 6
     assert len(error["error"]["problems"]) >= 3
     assert host.status()["policy"]["state"] == "none"
+
+
+def test_a_candidate_is_compared_tried_and_promoted(host):
+    peer = host.world.peer
+    host.run("policy", "apply", host.write(bundle(egress=Action.ALLOW)))
+    candidate = host.write(OPEN)
+    code, staged = host.run("policy", "stage", candidate)
+    assert (code, staged["kind"], staged["changed"], staged["share"]) == (0, "PolicyStage", True, 0)
+    assert not tcp(peer, US, SERVICE)
+    found = host.run("policy", "differences")[1]
+    [row] = found["differences"]
+    assert (row["direction"], row["port"], row["peer"]) == ("ingress", SERVICE, "world")
+    assert (row["live"]["rule"], row["staged"]["rule"]) == ("default/ingress", "p/db")
+    assert row["staged"]["source"] == "test.yml:1"
+    # a refused SYN is sent again, and counted again
+    assert found["staged"]["comparisons"]["ingress"]["deny_to_allow"] == row["flows"] >= 1
+    assert host.run("policy", "share", "100", "--for", "600")[1]["changed"] is True
+    with connection(peer, US, SERVICE) as client:
+        assert talks(client)
+        host.stop(signal.SIGKILL)
+        host.start()
+        said = host.status()["policy"]["staged"]
+        assert (said["generation"], said["share"]) == (staged["generation"], 100)
+        assert said["share_left_s"] > 500
+        text = host.metrics()
+        assert "tc_micro_staged_share 100.0" in text
+        assert f"tc_micro_staged_generation {staged['generation']}.0" in text
+        counted = (
+            'tc_micro_staged_comparisons_total{direction="ingress",live="deny",staged="allow"}'
+        )
+        assert f"{counted} {row['flows'] + 1}.0" in text
+        code, promoted = host.run("policy", "promote", "--confirm-within", "60")
+        assert (code, promoted["generation"]) == (0, staged["generation"])
+        assert talks(client)
+        ticket = promoted["transaction"]
+        host.run("policy", "confirm", ticket["id"], "--token", ticket["token"])
+        assert talks(client)
+    after = host.status()["policy"]
+    assert (after["generation"], after["state"]) == (staged["generation"], "committed")
+    assert after["staged"] is None
+    assert host.run("policy", "promote")[0] == 3
+    assert host.run("policy", "unstage")[1]["changed"] is False
 
 
 def test_usage_and_root(host, tmp_path):
