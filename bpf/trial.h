@@ -48,23 +48,28 @@ static __always_inline __u32 flow_percentile(const struct flow *f)
 static __always_inline void note_difference(const struct context *ctx, const struct flow *f, const struct verdict *live,
 					    const struct verdict *staged, __u32 generation)
 {
-	struct tcm_count first = { .packets = 1, .bytes = ctx->skb->len }, *seen;
+	struct tcm_count none = {}, *seen;
+	__be16 port = ctx->direction == TCM_INGRESS ? f->local_port : f->remote_port;
 	struct tcm_difference_key key = {
 		.rule = live->rule,
 		.staged_rule = staged->rule,
 		.identity = live->identity,
 		.generation = generation,
-		.port = ctx->direction == TCM_INGRESS ? f->local_port : f->remote_port,
+		.port = f->protocol == IPPROTO_ICMP ? 0 : port,
 		.protocol = f->protocol,
 		.direction = ctx->direction,
 		.verdict = live->verdict,
 	};
 
 	seen = bpf_map_lookup_elem(&tcm_differences, &key);
-	if (seen)
-		add(seen, ctx->skb->len);
-	else
-		bpf_map_update_elem(&tcm_differences, &key, &first, BPF_ANY);
+	if (!seen) { /* by another processor meanwhile: then it stays as it is */
+		bpf_map_update_elem(&tcm_differences, &key, &none, BPF_NOEXIST);
+		seen = bpf_map_lookup_elem(&tcm_differences, &key);
+	}
+	if (seen) { /* shared by all processors */
+		__sync_fetch_and_add(&seen->packets, 1);
+		__sync_fetch_and_add(&seen->bytes, ctx->skb->len);
+	}
 }
 
 /* Compares both policies on a new flow; 1: the flow is of the staged one's share, and `v` is its verdict. */
@@ -84,6 +89,8 @@ static __noinline int consult_staged(const struct context *ctx, const struct flo
 	add(bpf_map_lookup_elem(&tcm_comparisons, &index), ctx->skb->len);
 	if (v->verdict != staged.verdict)
 		note_difference(ctx, f, v, &staged, slot->generation);
+	if (slot->mode == TCM_MONITOR && v->verdict == TCM_DENY)
+		return 0; /* who only audits opens nothing either */
 	if (!(word >> 8 & 0xff) || flow_percentile(f) >= trial_share(word))
 		return 0;
 	*v = staged;

@@ -93,7 +93,6 @@ class Tuning:
                 for limits in (self.syn_source, self.syn_listener)
                 for limit in (limits.on, limits.off)
             ),
-            0,  # tcm_settings.zero
         )
 
 

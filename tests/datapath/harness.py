@@ -7,7 +7,7 @@ import os
 from collections import Counter
 
 from tcmicro_agent import abi, tables
-from tcmicro_agent.datapath import libbpf
+from tcmicro_agent.datapath import libbpf, trial
 from tcmicro_agent.datapath.kernel import NEVER, PROGRAMS, SESSION_MAPS, Kernel
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.tuning import Tuning
@@ -64,6 +64,8 @@ class Datapath:
             kernel.clear_slot(slot)
         kernel.transition(NEVER, NEVER)  # an expired word gives way only once it is latched
         kernel.transition(kernel.control().word.encode(), 0)
+        trial.write_word(kernel, abi.TrialWord(None))
+        trial.forget_differences(kernel)
         self.tune(Tuning())
         self.forget_sessions()
 
