@@ -59,7 +59,7 @@ lab-down: needs-root setup ## Stop the lab and remove everything it recorded but
 lab-status: needs-root setup ## Say which lab hosts run and how to reach them
 	$(LAB) -e lab_state=status
 
-bench: needs-root setup bpf ## Measure the datapath against an empty program (build/bench.json)
+bench: needs-root setup bpf ## Measure against nothing, nftables and iptables: build/bench.json (10 minutes; QUICK=1: 2)
 	@python -m tests.bench
 
 lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes
