@@ -100,6 +100,18 @@ class TcpMode(IntEnum):
     LOOSE = 2
 
 
+class Setting(IntEnum):
+    """Place of a field of tcm_settings among the values of SETTINGS."""
+
+    EVENT_REASONS = 10
+    EVENT_RATE = 11
+    SYN_WINDOW = 13
+    SYN_SOURCE_ON = 14
+    SYN_SOURCE_OFF = 15
+    SYN_LISTENER_ON = 16
+    SYN_LISTENER_OFF = 17
+
+
 class TransitionResult(IntEnum):
     SWAPPED = 1
     CONFLICT = 2

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mmap import mmap
 
 from tcmicro_agent import abi
+from tcmicro_agent.abi import Setting
 
 WINDOW_BITS = 32
 MAX_LINES = 20
@@ -26,13 +27,15 @@ class Limits:
 
     @classmethod
     def of_sources(cls, settings: bytes) -> Limits:
-        shift, on, off, _, _ = abi.SETTINGS.unpack(settings)[-5:]
-        return cls(shift, on, off)
+        values = abi.SETTINGS.unpack(settings)
+        on, off = values[Setting.SYN_SOURCE_ON], values[Setting.SYN_SOURCE_OFF]
+        return cls(values[Setting.SYN_WINDOW], on, off)
 
     @classmethod
     def of_listeners(cls, settings: bytes) -> Limits:
-        shift, _, _, on, off = abi.SETTINGS.unpack(settings)[-5:]
-        return cls(shift, on, off)
+        values = abi.SETTINGS.unpack(settings)
+        on, off = values[Setting.SYN_LISTENER_ON], values[Setting.SYN_LISTENER_OFF]
+        return cls(values[Setting.SYN_WINDOW], on, off)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from ctypes import CFUNCTYPE, c_int, c_size_t, c_void_p
 
 from tcmicro_agent import abi
+from tcmicro_agent.abi import Setting
 from tcmicro_agent.datapath import libbpf
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.events import Event, Sum, Told
 
 BATCH = 1024  # events handed out at once
-EVENT_REASONS = 10  # place of that field among those of tcm_settings
 _SAMPLE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -73,13 +73,13 @@ def forget(kernel: Kernel, unwanted: Iterable[Sum]) -> int:
 
 def told_reasons(kernel: Kernel) -> int:
     """Which reasons are told now, a bit each."""
-    return int(_settings(kernel)[EVENT_REASONS])
+    return int(_settings(kernel)[Setting.EVENT_REASONS])
 
 
 def tell_reasons(kernel: Kernel, bits: int) -> None:
     """Changes which reasons are told, and no other setting."""
     values = _settings(kernel)
-    values[EVENT_REASONS] = bits
+    values[Setting.EVENT_REASONS] = bits
     kernel.set_settings(abi.SETTINGS.pack(*values))
 
 

@@ -75,8 +75,9 @@ class Datapath:
     def limit_syns(self, *, source: tuple[int, int], listener: tuple[int, int] = (0, 0)) -> None:
         """(on, off) per window; and no window ends while a test runs."""
         table, zero = self.kernel.map("tcm_settings"), abi.U32.pack(0)
-        kept = abi.SETTINGS.unpack(table.get(zero))[:-5]
-        table.put(zero, abi.SETTINGS.pack(*kept, 30, *source, *listener))
+        values = list(abi.SETTINGS.unpack(table.get(zero)))
+        values[abi.Setting.SYN_WINDOW : abi.Setting.SYN_LISTENER_OFF + 1] = 30, *source, *listener
+        table.put(zero, abi.SETTINGS.pack(*values))
 
     def enforce(self, bundle: Bundle) -> None:
         """Makes a bundle live for good, in a spare slot as the agent does."""

@@ -19,9 +19,8 @@ from test_agent import Host
 from world import PEER, US, World, connection, talks, tcp
 
 from tcmicro_agent import abi
-from tcmicro_agent.abi import Reason
+from tcmicro_agent.abi import Reason, Setting
 from tcmicro_agent.cli.event_text import HEADER
-from tcmicro_agent.datapath.events import EVENT_REASONS
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.events import reason_bits
 from tcmicro_agent.policy.model import Action
@@ -97,7 +96,7 @@ def settings(host: Host) -> list[int]:
 
 
 def told(host: Host) -> int:
-    return settings(host)[EVENT_REASONS]
+    return settings(host)[Setting.EVENT_REASONS]
 
 
 def test_decisions_are_followed_with_names_and_sources(enforcing):
@@ -221,7 +220,7 @@ def test_backlog_is_what_nobody_took(enforcing):
 def test_sums_and_metrics_say_what_was_not_sent(enforcing):
     enforcing.configure(mode="protect", events={"rate": 1, "burst": 10})
     os.kill(enforcing.daemon.pid, signal.SIGHUP)
-    until(lambda: settings(enforcing)[EVENT_REASONS + 1] == 1, "the rate is not followed")
+    until(lambda: settings(enforcing)[Setting.EVENT_RATE] == 1, "the rate is not followed")
     call(enforcing.world.peer, US, [(PEER, 1000 + n, 2222) for n in range(500)])
     sums = enforcing.run("event", "sums")[1]
     [entry] = [entry for entry in sums["sums"] if entry["port"] == 2222]

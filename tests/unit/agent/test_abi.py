@@ -141,6 +141,14 @@ def _bytes(fields: list[tuple[int, int]], pads: list[tuple[int, int]]) -> list[t
     return found
 
 
+def test_places_of_settings(btf):
+    places: list[str] = []
+    for member in named(btf, "STRUCT", "tcm_settings")["members"]:
+        places += [member["name"]] * len(elements(btf, member["type_id"]))
+    for setting in abi.Setting:
+        assert places[setting] == setting.name.lower()
+
+
 @pytest.mark.parametrize("name", ENUMS)
 def test_enum_numbers(btf, name):
     enum = named(btf, "ENUM", name)
