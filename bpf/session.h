@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tracked flows: finding, opening, following their state. Half-open flows live in tcm_half*, the others in
- * tcm_sessions*. No window checks: offloads and asymmetric paths make them wrong more often than useful.
+ * Tracked flows: finding, opening, following their state. Half-open flows live in tcm_half*, answered ones
+ * in tcm_tcp* and tcm_other*. No window checks: offloads and asymmetric paths make them wrong more often than useful.
  */
 #ifndef TCM_SESSION_H
 #define TCM_SESSION_H
@@ -106,6 +106,7 @@ static __noinline int promote(const struct flow *f, const struct tcm_session *ha
 	return 0;
 }
 
+/* Signed, because the other CPU may have seen the flow a jiffy later than we looked at the clock. */
 static __always_inline bool expired(const struct tcm_settings *settings, const struct flow *f,
 				    const struct tcm_session *s, __u64 now)
 {
@@ -118,7 +119,7 @@ static __always_inline bool expired(const struct tcm_settings *settings, const s
 		limit = settings->timeout[state];
 	else
 		limit = settings->timeout_datagram[state >= TCM_ESTABLISHED];
-	return now - s->last_seen > limit;
+	return (__s64)(now - s->last_seen) > (__s64)limit;
 }
 
 /* A SYN on a flow that is past its handshake, or from the side that did not open it, is a new decision. */

@@ -133,12 +133,26 @@ class SessionFlag(IntFlag):
 
 
 class SessionTable(IntEnum):
+    """Half-open flows, answered TCP, answered flows of other protocols; IPv6 has the odd numbers."""
+
     HALF4 = 0
     HALF6 = 1
     TCP4 = 2
     TCP6 = 3
     OTHER4 = 4
     OTHER6 = 5
+
+    @property
+    def map_name(self) -> str:
+        return f"tcm_{self.name.lower()}"
+
+    @property
+    def is_ipv6(self) -> bool:
+        return bool(self & 1)
+
+    @property
+    def key(self) -> Struct:
+        return SESSION6_KEY if self.is_ipv6 else SESSION4_KEY
 
 
 # Fields of each struct in order, as C names: what test_abi.py compares, and what the layouts below are made of.
@@ -167,6 +181,11 @@ RATE = Struct("=IIII")
 VLAN_KEY = Struct("=II")
 COUNT = Struct("=QQ")
 U32 = Struct("=I")
+
+# Where a session has what its age depends on, so that a scan need not decode it.
+PROTOCOL_FROM_END = 4  # of the key
+STATE_OFFSET = 13
+LAST_SEEN_OFFSET = 16
 
 COUNTERS = len(Bank) * len(Direction) * REASONS
 COMPARISONS = len(Direction) * 4
@@ -236,7 +255,7 @@ class SlotHeader:
 
 @dataclass(frozen=True)
 class Session:
-    """One tracked flow; `age` of the last packet is in jiffies of the kernel that reported it."""
+    """One tracked flow; `last_seen` is the time of its last packet in jiffies of this kernel."""
 
     local: Address
     remote: Address
@@ -303,6 +322,11 @@ class TrialWord:
 def counter_index(direction: Direction, reason: Reason, bank: Bank) -> int:
     """Place of a counter in tcm_counters, as TCM_COUNTER."""
     return (bank * len(Direction) + direction) * REASONS + reason
+
+
+def last_seen(value: bytes) -> bytes:
+    """The raw field of a raw session."""
+    return value[LAST_SEEN_OFFSET : LAST_SEEN_OFFSET + 8]
 
 
 def dropped(reason: Reason, bank: Bank) -> bool:

@@ -21,6 +21,7 @@ from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.report import start_of
 from tcmicro_agent.store import Store
+from tcmicro_agent.sweep import Sweep
 from tcmicro_agent.version import VERSION
 from tcmicro_agent.watch import Watch
 
@@ -35,6 +36,7 @@ class Daemon:
         self._agent = agent
         self._store = store
         self._release = release
+        self._sweep = Sweep(agent.kernel)
         self._wake = threading.Event()
         self._stop = False
         self._reload = False
@@ -48,7 +50,8 @@ class Daemon:
         config = self._store.config()
         upkeep.load(self._agent, self._release, config)
         self._say(upkeep.converge(self._agent, config))
-        metrics.serve(config.metrics_address, config.metrics_port, self._own_agent(), config)
+        collector = metrics.AgentCollector(self._own_agent(), config, self._sweep)
+        metrics.serve(config.metrics_address, config.metrics_port, collector)
         self._store.save_agent(_introduction())
         notify("READY=1")
         log.info("started release=%s pid=%d", VERSION, os.getpid())
@@ -67,6 +70,7 @@ class Daemon:
                 log.info("configuration reloaded")
             self._say(upkeep.converge(self._agent, config))
             self._say(self._watch.look(self._agent, time.monotonic()))
+            self._sweep.step(self._agent.clock.boot_ms(), config.tuning.sweep_s * 1000)
             self._last_fault = ""
         except (TcmicroError, OSError) as exc:
             if str(exc) != self._last_fault:

@@ -6,7 +6,7 @@ import itertools
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -18,17 +18,20 @@ from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import events, trial
 from tcmicro_agent.errors import StoreError
 from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.sweep import Sweep
 from tcmicro_agent.version import VERSION
 
+Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
 MAX_RULES = 500  # more rules than this are counted by `policy list` only
 
 
 class AgentCollector(Collector):
     """One scrape: fresh handles, so a datapath that was replaced meanwhile is read, not the old one."""
 
-    def __init__(self, agent: Agent, config: Config) -> None:
+    def __init__(self, agent: Agent, config: Config, sweep: Sweep) -> None:
         self._agent = agent
         self._config = config
+        self._sweep = sweep
 
     def collect(self) -> Iterator[Metric]:
         state = report.enforcement(self._agent, self._config)
@@ -49,12 +52,19 @@ class AgentCollector(Collector):
         yield from _staged(self._agent, state["policy"]["staged"])
 
     def _sessions(self) -> Iterator[Metric]:
-        counts = self._agent.kernel.session_counts()
-        pressure = GaugeMetricFamily("tc_micro_map_pressure", "Used share of a map", labels=["map"])
-        for name, (used, capacity) in counts.items():
-            pressure.add_metric([name], used / capacity)
-        yield _gauge("sessions_active", "Tracked flows", sum(used for used, _ in counts.values()))
-        yield pressure
+        sessions = self._agent.kernel.sessions
+        counts, capacities = sessions.counts(), sessions.capacities()
+        active = _family(GaugeMetricFamily, "sessions", "Tracked flows by table", "table")
+        pressure = _family(GaugeMetricFamily, "map_pressure", "Used share of a map", "map")
+        expired = _family(
+            CounterMetricFamily, "sessions_expired", "Sessions deleted past their time", "table"
+        )
+        for table, used in counts.items():
+            active.add_metric([table.name.lower()], used)
+            pressure.add_metric([table.map_name], used / capacities[table])
+            expired.add_metric([table.name.lower()], self._sweep.expired[table])
+        yield _gauge("sessions_active", "Tracked flows", sum(counts.values()))
+        yield from (active, pressure, expired)
 
     def _rules(self) -> Iterator[Metric]:
         rules = report.policy(self._agent)["rules"]
@@ -66,10 +76,10 @@ class AgentCollector(Collector):
         yield hits
 
 
-def serve(address: str, port: int, agent: Agent, config: Config) -> None:
+def serve(address: str, port: int, collector: Collector) -> None:
     """Serves /metrics from a thread of its own; every other path says where to look."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(AgentCollector(agent, config))
+    registry.register(collector)
     exposition = make_wsgi_app(registry)
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
@@ -102,6 +112,10 @@ class _QuietHandler(WSGIRequestHandler):
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"tc_micro_{name}", text, value=value)
+
+
+def _family(kind: type[Family], name: str, text: str, label: str) -> Family:
+    return kind(f"tc_micro_{name}", text, labels=[label])
 
 
 def _info(state: dict[str, Any]) -> Metric:

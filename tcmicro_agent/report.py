@@ -10,6 +10,7 @@ from tcmicro_agent import abi, tables, trial_report
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import events, hooks, rates
 from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.sessions import Query
 from tcmicro_agent.transaction import State, Transaction
 from tcmicro_agent.version import VERSION
 
@@ -88,17 +89,18 @@ def syn_flood(agent: Agent) -> dict[str, Any]:
     }
 
 
-def sessions(agent: Agent, *, limit: int) -> dict[str, Any]:
-    """Tracked flows, at most `limit`; `age_s` since the last packet."""
+def sessions(agent: Agent, query: Query, *, limit: int) -> dict[str, Any]:
+    """Tracked flows that are asked for, at most `limit`; `age_s` since the last packet."""
     now, hz = agent.kernel.jiffies(), agent.kernel.hz()
     uids = {number: uid for uid, number in agent.store.books().numbers.items()}
     rows: list[dict[str, Any]] = []
-    total = 0
-    for session in agent.kernel.sessions():
-        total += 1
-        if len(rows) < limit:
+    matching = total = 0
+    for chunk in agent.kernel.sessions.chunks():
+        found = query.select(chunk)
+        matching, total = matching + len(found), total + len(chunk)
+        for session in map(chunk.session, found[: limit - len(rows)]):
             rows.append(_session(session, (now - session.last_seen) / hz, uids))
-    return document("Sessions", sessions=rows, total=total)
+    return document("Sessions", sessions=rows, matching=matching, total=total)
 
 
 def policy(agent: Agent) -> dict[str, Any]:
@@ -253,7 +255,7 @@ def _totals(agent: Agent) -> dict[str, dict[str, int]]:
 
 
 def _session_total(agent: Agent) -> int:
-    return sum(used for used, _ in agent.kernel.session_counts().values())
+    return sum(agent.kernel.sessions.counts().values())
 
 
 def _drift(loaded: bool, interfaces: list[dict[str, Any]]) -> list[str]:  # noqa: FBT001

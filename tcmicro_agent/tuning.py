@@ -57,6 +57,7 @@ class Tuning:
     hosts: int = 65536
     rules: int = 262144
     tcp: TcpMode = TcpMode.SOCKET
+    sweep_s: int = 60  # between the starts of two passes that delete expired sessions
     event_reasons: tuple[Reason, ...] = DECISIONS
     event_rate: int = 200
     event_burst: int = 1000
@@ -112,6 +113,7 @@ def read_tuning(doc: Reader) -> Tuning:
         hosts=_int(policy, "hosts", 1024, 2**22, default.hosts),
         rules=_int(policy, "rules", 1024, 2**22, default.rules),
         tcp=sessions.get_enum("tcp", TcpMode, default.tcp) if sessions else default.tcp,
+        sweep_s=_int(sessions, "sweep_s", 1, 3600, default.sweep_s),
         event_reasons=_reasons(events) if events else default.event_reasons,
         event_rate=_int(events, "rate", 0, 100_000, default.event_rate),
         event_burst=_int(events, "burst", 1, 100_000, default.event_burst),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.cli import events, output, staged, verbs
+from tcmicro_agent.cli import events, output, sessions, staged, verbs
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
@@ -70,9 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add("run", verbs.run, "the agent itself (tcmicro-agent.service)")
     add("detach", verbs.detach, "remove our programs and pins: nothing is enforced any more")
     _add_policy(_group(verb, "policy", "the bundle this host enforces"), common)
-    sessions = _adder(_group(verb, "session", "tracked flows"), common)
-    listing = sessions("list", verbs.session_list, "live flows")
-    listing.add_argument("--limit", type=int, default=1000, metavar="N")
+    sessions.add_verbs(_adder(_group(verb, "session", "tracked flows"), common))
     stats = _adder(_group(verb, "stats", "counters"), common)
     stats("show", verbs.stats_show, "packets and bytes by direction and reason")
     _add_events(_group(verb, "event", "what the kernel decides, as it decides it"), common)

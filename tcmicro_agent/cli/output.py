@@ -105,7 +105,8 @@ def _sessions(doc: dict[str, Any]) -> str:
         for s in doc["sessions"]
     ]
     header = ("PROTO", "LOCAL", "", "REMOTE", "STATE", "AGE", "PACKETS", "BYTES", "RULE")
-    return f"{table(header, rows)}\n{len(rows)} of {doc['total']} sessions"
+    shown = f"{len(rows)} of {doc['matching']} sessions asked for, {doc['total']} in all"
+    return f"{table(header, rows)}\n{shown}"
 
 
 def _stats(doc: dict[str, Any]) -> str:
@@ -182,4 +183,5 @@ TEXT = {
     "Preflight": _preflight,
     "Detach": _done,
     "Failsafe": _done,
+    "SessionFlush": _done,
 }

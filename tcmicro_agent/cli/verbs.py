@@ -39,10 +39,6 @@ def stats_show(_: argparse.Namespace) -> Result:
     return report.stats(agent()), 0
 
 
-def session_list(args: argparse.Namespace) -> Result:
-    return report.sessions(agent(), limit=args.limit), 0
-
-
 def policy_list(_: argparse.Namespace) -> Result:
     return report.policy(agent()), 0
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath import clock, hooks, libbpf
+from tcmicro_agent.datapath.sessions import Sessions
 from tcmicro_agent.errors import KernelError
+from tcmicro_agent.sessions import Timeouts
 from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
 from tcmicro_agent.tuning import Tuning
 
@@ -49,7 +51,6 @@ LAYOUTS = {
     "tcm_budget": (4, abi.BUDGET.size, True),
     "tcm_sums": (abi.SUM_KEY.size, abi.COUNT.size, True),
 }
-SESSION_MAPS = tuple(f"tcm_{table.name.lower()}" for table in abi.SessionTable)
 
 
 def pin_directory(bpffs: Path = BPFFS) -> Path:
@@ -93,8 +94,10 @@ class Kernel:
 
     def hz(self) -> int:
         """Jiffies per second of this kernel; 0 before the first load."""
-        settings = self.map("tcm_settings").get(abi.U32.pack(0)) or bytes(abi.SETTINGS.size)
-        return int(abi.SETTINGS.unpack(settings)[0])
+        return int(abi.SETTINGS.unpack(self._settings())[0])
+
+    def _settings(self) -> bytes:
+        return self.map("tcm_settings").get(abi.U32.pack(0)) or bytes(abi.SETTINGS.size)
 
     def set_settings(self, wanted: bytes) -> bool:
         """Writes tcm_settings; False when they were so already."""
@@ -151,9 +154,8 @@ class Kernel:
 
     def transition(self, expected: int, desired: int) -> abi.TransitionResult:
         """Compare and swap of the control word, in the kernel."""
-        with self._program(TRANSITION) as opened:
-            request = PADDING + abi.TRANSITION_REQUEST.pack(expected, desired)
-            return abi.TransitionResult(opened.program.test_run(request)[0])
+        request = abi.TRANSITION_REQUEST.pack(expected, desired)
+        return abi.TransitionResult(self._run(TRANSITION, request))
 
     def headers(self) -> list[abi.SlotHeader]:
         slots = self.map("tcm_slots")
@@ -215,17 +217,13 @@ class Kernel:
             packets, total = packets + one, total + size
         return packets, total
 
-    def sessions(self) -> Iterator[abi.Session]:
-        for name in SESSION_MAPS:
-            for key, value in self.map(name).items():
-                yield abi.Session.decode(key, value)
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.map, self._run)
 
-    def session_counts(self) -> dict[str, tuple[int, int]]:
-        """Entries and capacity of each session map."""
-        return {
-            name: (sum(1 for _ in self.map(name)), libbpf.pinned_size(self.pins / name))
-            for name in SESSION_MAPS
-        }
+    def timeouts(self) -> Timeouts:
+        """When sessions expire, as the programs have it now."""
+        return Timeouts.decode(self._settings())
 
     # --- handles ---
 
@@ -244,6 +242,11 @@ class Kernel:
 
     def _program(self, name: str) -> _Opened:
         return _Opened(self.pins / "programs" / name)
+
+    def _run(self, name: str, request: bytes) -> int:
+        """What a program of ours returns for a request."""
+        with self._program(name) as opened:
+            return opened.program.test_run(PADDING + request)[0]
 
     def close(self) -> None:
         for opened in self._maps.values():

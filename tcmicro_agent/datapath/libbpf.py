@@ -18,11 +18,15 @@ from ctypes import (
 )
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tcmicro_agent.errors import KernelError
 
+if TYPE_CHECKING:  # generic for the type checker only
+    Bytes = ctypes.Array[ctypes.c_char]
+
 BATCH = 4096
-ENOENT, EINVAL, ENOSYS, EOPNOTSUPP = 2, 22, 38, 95
+ENOENT, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP = 2, 22, 28, 38, 95
 ENOTSUPP = 524  # what old kernels answer for a batch operation a map type does not have
 
 
@@ -138,6 +142,44 @@ class Map:
         _check(-1, f"write {len(chunk)} map entries")
         return False
 
+    def chunks(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
+        """All entries of a hash map: the keys and the values of about `size` at a time, each as one string of bytes.
+
+        An entry that comes or goes meanwhile may or may not be seen. Nothing is marked as used in an LRU map.
+        """
+        following = create_string_buffer(max(self.key_size, 8))
+        start = None
+        while True:
+            keys, values, code = self._get_batch(start, following, size)
+            if code == ENOSPC:  # one bucket alone holds more
+                size *= 2
+                continue
+            if keys:
+                yield keys, values
+            if code == ENOENT:
+                return
+            start = following
+
+    def _get_batch(
+        self, start: Bytes | None, following: Bytes, size: int
+    ) -> tuple[bytes, bytes, int]:
+        """Keys and values from a position on, and 0, ENOENT (these were the last) or ENOSPC."""
+        keys = create_string_buffer(size * self.key_size)
+        values = create_string_buffer(size * self._value_bytes)
+        count, lookup = c_uint32(size), library().bpf_map_lookup_batch
+        code = 0
+        if lookup(self.fd, start, following, keys, values, byref(count), None) < 0:
+            code = ctypes.get_errno()
+            if code not in (ENOENT, ENOSPC):
+                _check(-1, "read map entries")
+        read = 0 if code == ENOSPC else count.value
+        octets = read * self.key_size, read * self._value_bytes
+        return ctypes.string_at(keys, octets[0]), ctypes.string_at(values, octets[1]), code
+
+    def capacity(self) -> int:
+        """How many entries it can hold."""
+        return _max_entries(self.fd)
+
     def __iter__(self) -> Iterator[bytes]:
         """Every key; an entry that comes or goes meanwhile may or may not be seen."""
         following = create_string_buffer(self.key_size)
@@ -238,11 +280,16 @@ def _info_words(fd: int, count: int) -> tuple[int, ...]:
     return tuple(buffer[:count])
 
 
+def _max_entries(fd: int) -> int:
+    """From struct bpf_map_info: type, id, key_size, value_size, max_entries."""
+    return _info_words(fd, 5)[4]
+
+
 def pinned_size(pin: Path) -> int:
-    """max_entries of a pinned map (struct bpf_map_info: type, id, key_size, value_size, max_entries)."""
+    """max_entries of a pinned map."""
     fd = get(pin)
     try:
-        return _info_words(fd, 5)[4]
+        return _max_entries(fd)
     finally:
         os.close(fd)
 

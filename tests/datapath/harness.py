@@ -79,6 +79,15 @@ class Datapath:
         values[abi.Setting.SYN_WINDOW : abi.Setting.SYN_LISTENER_OFF + 1] = 30, *source, *listener
         table.put(zero, abi.SETTINGS.pack(*values))
 
+    def expire_after(self, **jiffies: int) -> None:
+        """Other time-outs: of TCP by state (`closing=5`), of other protocols as `asked` and `replied`."""
+        table, zero = self.kernel.map("tcm_settings"), abi.U32.pack(0)
+        fields = list(abi.SETTINGS.unpack(table.get(zero)))
+        names = [*(state.name.lower() for state in abi.SessionState), "asked", "replied"]
+        for name, value in jiffies.items():
+            fields[1 + names.index(name)] = value
+        table.put(zero, abi.SETTINGS.pack(*fields))
+
     def enforce(self, bundle: Bundle) -> None:
         """Makes a bundle live for good, in a spare slot as the agent does."""
         word = self.kernel.control().word
@@ -126,15 +135,12 @@ class Datapath:
         return Counter({PLACES[n]: packets for n, packets in enumerate(totals) if packets})
 
     def sessions(self) -> list[abi.Session]:
-        return list(self.kernel.sessions())
+        chunks = self.kernel.sessions.chunks()
+        return [chunk.session(n) for chunk in chunks for n in range(len(chunk))]
 
     def forget_sessions(self) -> None:
-        for name in SESSION_MAPS:
-            table = self.kernel.map(name)
-            keys = list(table)
-            if keys and not _delete_batch(table, keys):
-                for key in keys:
-                    table.delete(key)
+        for chunk in self.kernel.sessions.chunks():
+            self.kernel.sessions.delete(chunk, range(len(chunk)))
 
 
 PLACES = {
@@ -156,11 +162,3 @@ def _whole(table: libbpf.Map, entries: int) -> bytes:
     if found >= 0 or ctypes.get_errno() == libbpf.ENOENT:
         return values.raw
     return b"".join(table.get(abi.U32.pack(n)) or b"" for n in range(entries))
-
-
-def _delete_batch(table: libbpf.Map, keys: list[bytes]) -> bool:
-    count = ctypes.c_uint32(len(keys))
-    packed = b"".join(keys)
-    return bool(
-        libbpf.library().bpf_map_delete_batch(table.fd, packed, ctypes.byref(count), None) >= 0
-    )

@@ -16,6 +16,7 @@ from builders import bundle, rule
 from world import PEER, US, World, connection, talks, tcp
 
 from tcmicro_agent import abi
+from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy.model import Action
 
@@ -47,6 +48,7 @@ class Host:
         self.world = world
         self.root = root
         self.bpffs = bpffs
+        self.pins = bpffs / "tcmicro" / str(abi.ABI)
         script = INSIDE.format(bpffs=bpffs, root=root, python=sys.executable, build=ROOT / "build")
         enter = ["nsenter", f"--net=/run/netns/{world.us.name}", "unshare", "-m"]
         self._argv = [*enter, "bash", "-c", script, "tc-micro"]
@@ -138,7 +140,13 @@ def test_from_nothing_to_enforced_and_measured(host):
     assert host.run("policy", "apply", host.write(OPEN))[1]["changed"] is False
     listed = host.run("policy", "list")[1]
     assert {r["rule"]: r["hits"] for r in listed["rules"]}["p/db"] == 1
-    assert host.run("session", "list")[1]["total"] == 1
+    assert host.run("session", "list", "--peer", PEER, "--state", "closed")[1]["matching"] == 1
+    listed = host.run("session", "list", "--port", "22")[1]
+    assert (listed["matching"], listed["total"]) == (0, 1)
+    assert 'tc_micro_sessions{table="tcp4"} 1.0' in host.metrics()
+    assert host.run("session", "flush", "--protocol", "udp")[1]["sessions"] == 0
+    assert host.run("session", "flush", "--peer", "10.9.0.0/30")[1]["sessions"] == 1
+    assert host.run("session", "list")[1]["total"] == 0
     reasons = {c["reason"] for c in host.run("stats", "show")[1]["counters"]}
     assert {"session", "rule_allow", "default_deny"} <= reasons
     text = host.metrics()
@@ -182,9 +190,7 @@ def test_enforcement_outlives_the_agent_and_the_next_one_takes_over(host):
 
 def test_a_detached_hook_is_put_back(host):
     host.run("policy", "apply", host.write(OPEN))
-    links = list(
-        (Path(host._argv[-2].split("--bind ")[1].split()[0]) / f"tcmicro/{abi.ABI}/links").iterdir()
-    )
+    links = list((host.pins / "links").iterdir())
     assert len(links) == 2
     for link in links:
         link.unlink()
@@ -202,6 +208,20 @@ def test_the_hosts_ceiling_is_followed_on_reload(host):
     while host.status()["policy"]["mode"] != "monitor":
         assert time.monotonic() < deadline
     assert tcp(host.world.peer, US, SERVICE)
+
+
+def test_expired_sessions_are_swept_away(host):
+    host.configure(mode="protect", sessions={"sweep_s": 1})
+    os.kill(host.daemon.pid, signal.SIGHUP)
+    kernel = Kernel(host.pins)
+    key = abi.SESSION4_KEY.pack(bytes(4), bytes(4), bytes(2), bytes(2), 6)
+    kernel.map("tcm_tcp4").put(key, bytes(abi.SESSION.size))
+    kernel.close()
+    deadline = time.monotonic() + 10
+    while 'tc_micro_sessions_expired_total{table="tcp4"} 1.0' not in host.metrics():
+        assert time.monotonic() < deadline, host.metrics()
+        time.sleep(0.2)
+    assert host.run("session", "list")[1]["total"] == 0
 
 
 def test_a_bad_config_is_refused_and_changes_nothing(host):

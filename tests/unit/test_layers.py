@@ -32,12 +32,14 @@ TOLD = agent("events", "rates")
 CORE = (
     *BASE,
     *TOLD,
-    *agent("policy", "abi", "tables", "tuning", "config", "plan", "transaction", "trial"),
+    *agent(
+        "policy", "abi", "tables", "tuning", "sessions", "config", "plan", "transaction", "trial"
+    ),
 )
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
 JOIN = (
     *EDGE,
-    *agent("reconcile", "staging", "upkeep", "report", "trial_report"),
+    *agent("reconcile", "staging", "upkeep", "sweep", "report", "trial_report"),
     *agent("follower", "decisions", "watch"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
@@ -56,11 +58,14 @@ ROOMS = {
     "tcmicro_agent.events": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.rates": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.tuning": Room((*BASE, *agent("abi", "events")), pure=True),
+    "tcmicro_agent.sessions": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.config": Room((*BASE, *agent("policy", "abi", "tables", "tuning")), pure=True),
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
     "tcmicro_agent.trial": Room((*BASE, *agent("abi")), pure=True),
-    "tcmicro_agent.datapath": Room((*BASE, *TOLD, *agent("abi", "tables", "tuning"), "pyroute2")),
+    "tcmicro_agent.datapath": Room(
+        (*BASE, *TOLD, *agent("abi", "tables", "tuning", "sessions"), "pyroute2")
+    ),
     "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction", "trial"))),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.release": Room(),
@@ -68,6 +73,7 @@ ROOMS = {
     "tcmicro_agent.staging": Room(JOIN),
     "tcmicro_agent.upkeep": Room(JOIN),
     "tcmicro_agent.trial_report": Room(JOIN),
+    "tcmicro_agent.sweep": Room(JOIN),
     "tcmicro_agent.report": Room(JOIN),
     "tcmicro_agent.follower": Room(JOIN),
     "tcmicro_agent.decisions": Room(JOIN),

@@ -130,6 +130,23 @@ def test_struct_layout(btf, name):
     assert _bytes(have, pads) == _bytes(wanted, pads)
 
 
+def test_the_fields_a_scan_looks_at_lie_where_abi_says(btf):
+    offsets = {
+        m["name"]: m["bits_offset"] // 8 for m in named(btf, "STRUCT", "tcm_session")["members"]
+    }
+    assert (offsets["state"], offsets["last_seen"]) == (abi.STATE_OFFSET, abi.LAST_SEEN_OFFSET)
+    for name, layout in (
+        ("tcm_session4_key", abi.SESSION4_KEY),
+        ("tcm_session6_key", abi.SESSION6_KEY),
+    ):
+        [at] = [
+            m["bits_offset"] // 8
+            for m in named(btf, "STRUCT", name)["members"]
+            if m["name"] == "protocol"
+        ]
+        assert at == layout.size - abi.PROTOCOL_FROM_END
+
+
 def _bytes(fields: list[tuple[int, int]], pads: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Fields outside padding, with runs of single bytes told apart byte by byte (verdict[2] is "2B")."""
     padded = {n for offset, size in pads for n in range(offset, offset + size)}
