@@ -160,17 +160,19 @@ static __always_inline void update_session(const struct context *ctx, const stru
 		follow(f, s, ctx->direction, ctx->skb->len, ctx->now);
 }
 
-/* False: it is not tracked, or not any more. */
+/* False: it is not tracked, or not any more, or reused by a new connection. */
 static __always_inline bool decide_tracked(struct context *ctx, const struct flow *f, struct verdict *v)
 {
 	struct tcm_session s;
 
 	if (!copy_session(f, &s))
 		return false;
-	if (expired(ctx->settings, f, &s, ctx->now) || reopens(f, &s, ctx->direction)) {
+	if (expired(ctx->settings, f, &s, ctx->now)) {
 		forget(f);
 		return false;
 	}
+	if (reopens(f, &s, ctx->direction))
+		return false;
 	if (still_allowed(ctx, f, &s, v)) {
 		update_session(ctx, f, v, true);
 		settle(v, TCM_ALLOW, TCM_SESSION);
@@ -209,13 +211,21 @@ static __always_inline void decide_fragment(const struct context *ctx, const str
 		settle(v, TCM_ALLOW, TCM_FRAGMENT);
 }
 
+/* A SYN on a connection that lives ends it only if it is allowed: it may be forged. */
+static __always_inline void replace_flow(struct context *ctx, const struct flow *f, int parsed, struct verdict *v)
+{
+	open_flow(ctx, f, v);
+	if (parsed == TCM_FLOW && v->verdict == TCM_ALLOW && !in_mid_flow(f))
+		bpf_map_delete_elem(answered_table(f), session_key(f));
+}
+
 static __always_inline void reach_verdict(struct context *ctx, const struct flow *f, int parsed, struct verdict *v)
 {
 	switch (parsed) {
 	case TCM_FLOW:
 	case TCM_NEW_FLOW:
 		if (parsed == TCM_NEW_FLOW || !decide_tracked(ctx, f, v))
-			open_flow(ctx, f, v);
+			replace_flow(ctx, f, parsed, v);
 		return;
 	case TCM_QUOTED:
 		return decide_quoted(ctx, f, v);
