@@ -15,6 +15,7 @@ from tcmicro_agent.tables import DIRECTIONS
 from tcmicro_agent.tuning import Tuning, read_tuning
 
 DEFAULT_PORT = 9931
+FAILSAFE_ENTRIES = 1024  # what tcm_failsafe holds
 FAILSAFE_FIXED_BITS = 32  # direction, protocol, port
 
 
@@ -92,7 +93,10 @@ def _read_config(doc: Reader) -> Config:
 
 
 def _read_failsafes(doc: Reader) -> tuple[Failsafe, ...]:
-    return tuple(_read_failsafe(item) for item in doc.get_objects("failsafe"))
+    entries = tuple(_read_failsafe(item) for item in doc.get_objects("failsafe"))
+    if len(entries) > FAILSAFE_ENTRIES:
+        doc.fault("failsafe", f"{len(entries)} entries, at most {FAILSAFE_ENTRIES} are kept open")
+    return entries
 
 
 def _read_failsafe(item: Reader) -> Failsafe:

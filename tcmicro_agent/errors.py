@@ -39,6 +39,12 @@ class KernelError(TcmicroError):
     """The kernel refused something or holds something we cannot use."""
 
 
+class MapFullError(KernelError):
+    """What should be in a map does not fit; what rules was not changed."""
+
+    exit_code = 3
+
+
 class StoreError(TcmicroError):
     """A file under our own directories cannot be read or written."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tcmicro_agent import abi
 from tcmicro_agent.datapath import clock, hooks, libbpf
 from tcmicro_agent.datapath.sessions import Sessions
-from tcmicro_agent.errors import KernelError
+from tcmicro_agent.errors import KernelError, MapFullError
 from tcmicro_agent.sessions import Timeouts
 from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
 from tcmicro_agent.tuning import Tuning
@@ -50,6 +50,11 @@ LAYOUTS = {
     "tcm_differences": (abi.DIFFERENCE_KEY.size, abi.COUNT.size, False),
     "tcm_budget": (4, abi.BUDGET.size, True),
     "tcm_sums": (abi.SUM_KEY.size, abi.COUNT.size, True),
+}
+ROOM = {  # what to do when one of these is full
+    "tcm_hosts4": "raise policy.hosts in /etc/tcmicro/agent.json and restart the agent",
+    "tcm_hosts6": "raise policy.hosts in /etc/tcmicro/agent.json and restart the agent",
+    "tcm_rules": "raise policy.rules in /etc/tcmicro/agent.json and restart the agent",
 }
 
 
@@ -172,8 +177,12 @@ class Kernel:
                 table.delete(key)
 
     def fill_slot(self, tables: Tables) -> None:
+        """Raises MapFullError when the policy does not fit; the slot is of no use then, and nobody uses it."""
         for name, entries in tables.entries.items():
-            self.map(name).put_all(entries)
+            try:
+                self.map(name).put_all(entries)
+            except MapFullError as exc:
+                raise _too_big(name, len(entries), self.map(name).capacity()) from exc
         self.map("tcm_slots").put(abi.U32.pack(tables.slot), tables.header.encode())
 
     def put_header(self, slot: int, header: abi.SlotHeader) -> None:
@@ -270,6 +279,14 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.program.fd)
+
+
+def _too_big(name: str, entries: int, capacity: int) -> MapFullError:
+    return MapFullError(
+        f"{name}: this policy has {entries} entries, and not all fit beside those of the other slots: "
+        f"it holds {capacity}",
+        hint=f"{ROOM.get(name, 'name fewer networks')}; nothing was changed",
+    )
 
 
 def _is_bpffs(path: Path) -> bool:

@@ -20,13 +20,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tcmicro_agent.errors import KernelError
+from tcmicro_agent.errors import KernelError, MapFullError
 
 if TYPE_CHECKING:  # generic for the type checker only
     Bytes = ctypes.Array[ctypes.c_char]
 
 BATCH = 4096
-ENOENT, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP = 2, 22, 28, 38, 95
+ENOENT, E2BIG, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP = 2, 7, 22, 28, 38, 95
 ENOTSUPP = 524  # what old kernels answer for a batch operation a map type does not have
 
 
@@ -89,6 +89,13 @@ def _check(result: int, what: str) -> int:
     return result
 
 
+def _check_write(result: int, count: int) -> None:
+    """A full hash table says E2BIG, a full prefix table ENOSPC."""
+    if result < 0 and ctypes.get_errno() in (E2BIG, ENOSPC):
+        raise MapFullError(f"no room in a map for {count} more entries")
+    _check(result, f"write {count} map entries")
+
+
 class Map:
     """A map by file descriptor. Keys and values are bytes; per-CPU values come as one value per CPU."""
 
@@ -112,7 +119,7 @@ class Map:
         return [raw[at : at + self.value_size] for at in range(0, len(raw), self._slot)]
 
     def put(self, key: bytes, value: bytes) -> None:
-        _check(library().bpf_map_update_elem(self.fd, key, value, c_uint64(0)), "write a map entry")
+        _check_write(library().bpf_map_update_elem(self.fd, key, value, c_uint64(0)), 1)
 
     def delete(self, key: bytes) -> bool:
         """Removes an entry; False when it was not there."""
@@ -135,12 +142,11 @@ class Map:
         keys = b"".join(key for key, _ in chunk)
         values = b"".join(value for _, value in chunk)
         count = c_uint32(len(chunk))
-        if library().bpf_map_update_batch(self.fd, keys, values, byref(count), None) >= 0:
-            return True
-        if ctypes.get_errno() in (EINVAL, ENOSYS, EOPNOTSUPP, ENOTSUPP):
+        result = library().bpf_map_update_batch(self.fd, keys, values, byref(count), None)
+        if result < 0 and ctypes.get_errno() in (EINVAL, ENOSYS, EOPNOTSUPP, ENOTSUPP):
             return False
-        _check(-1, f"write {len(chunk)} map entries")
-        return False
+        _check_write(result, len(chunk))
+        return True
 
     def chunks(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
         """All entries of a hash map: the keys and the values of about `size` at a time, each as one string of bytes.

@@ -53,6 +53,7 @@ def bundle(
     endpoints: dict[str, int] | None = None,
     ingress: Action = Action.DENY,
     egress: Action = Action.DENY,
+    forward: Action = Action.ALLOW,
     mode: Mode = Mode.PROTECT,
 ) -> Bundle:
     """`endpoints` maps networks to identity numbers; `rules` are in order of precedence."""
@@ -63,6 +64,7 @@ def bundle(
         mode=mode,
         default_ingress=ingress,
         default_egress=egress,
+        default_forward=forward,
         identities=tuple(IdentityInfo(Identity(n), f"id{n}") for n in numbers),
         endpoints=tuple(Endpoint(ip_network(n), Identity(i)) for n, i in known.items()),
         rules=rules,

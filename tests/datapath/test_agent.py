@@ -65,7 +65,7 @@ class Host:
         self.daemon = subprocess.Popen(
             [*self._argv, "run"], cwd=ROOT, stderr=subprocess.PIPE, text=True
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 60  # a busy machine takes its time to verify the programs
         while not self.status()["agent"]["running"]:
             assert self.daemon.poll() is None, self.daemon.communicate()
             if time.monotonic() > deadline:

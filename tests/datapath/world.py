@@ -101,11 +101,14 @@ class World:
         threading.Thread(target=_accept, args=(listener,), daemon=True).start()
         threading.Thread(target=_answer, args=(datagrams,), daemon=True).start()
 
-    def close(self) -> None:
+    def stop_serving(self) -> None:
         for server in self._servers:
             with contextlib.suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
             server.close()
+
+    def close(self) -> None:
+        self.stop_serving()
         self.us.close()
         self.peer.close()
 

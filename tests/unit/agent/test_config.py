@@ -54,6 +54,7 @@ def test_ipv4_failsafe_is_mapped():
         ({"failsafe": [{"protocol": "any", "cidr": "10.0.0.0/8"}]}, "failsafe[0].protocol:"),
         ({"sessions": {"capacity": 1}}, "sessions.capacity:"),
         ({"metrics": {"port": 0}}, "metrics.port:"),
+        ({"failsafe": [{"protocol": "tcp", "port": 22}] * 1025}, "failsafe: 1025 entries"),
     ],
 )
 def test_refused_with_the_place(document, place):
