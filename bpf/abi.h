@@ -238,7 +238,7 @@ struct tcm_session {
 };
 
 /* Input of tcm_expire, behind 14 bytes of padding: `count` keys, each followed by the last_seen it was judged by. */
-#define TCM_EXPIRE_MAX 64
+#define TCM_EXPIRE_MAX 16 /* the verifier walks every round of the loop */
 struct tcm_expire_request {
 	__u32 table; /* enum tcm_session_table */
 	__u32 count;

@@ -70,25 +70,22 @@ static __noinline int judge(const struct flow *f, __u32 number, enum tcm_directi
 	struct tcm_rule_key key = { .slot = number, .direction = opener };
 	const struct tcm_rule *rule = NULL;
 	const struct tcm_peer *peer;
+	__u32 shapes, verdict;
 	__be16 port = opener == TCM_INGRESS ? f->local_port : f->remote_port;
 
 	if (!slot || !out || opener >= TCM_DIRECTIONS)
 		return 0;
 	peer = f->version == 4 ? find_peer4(slot, number, f->v4.remote) : find_peer6(slot, number, f->v6.remote);
-	key.identity = peer ? peer->identity : TCM_WORLD;
+	shapes = peer ? peer->shapes[opener] : slot->world_shapes[opener];
+	key.identity = (peer ? peer->identity : TCM_WORLD) | shapes >> 31;
 	key.protocol = f->protocol;
-	rule = find_rule(&key, peer ? peer->shapes[opener] : slot->world_shapes[opener],
-			 f->protocol == IPPROTO_ICMP ? 0 : port);
+	rule = find_rule(&key, shapes, f->protocol == IPPROTO_ICMP ? 0 : port);
 	out->identity = key.identity;
-	if (rule) {
-		out->rule = rule->rule;
-		out->verdict = rule->verdict;
-		out->reason = rule->verdict == TCM_ALLOW ? TCM_RULE_ALLOW : TCM_RULE_DENY;
-	} else {
-		out->rule = slot->default_rule[opener];
-		out->verdict = slot->verdict[opener];
-		out->reason = out->verdict == TCM_ALLOW ? TCM_DEFAULT_ALLOW : TCM_DEFAULT_DENY;
-	}
+	out->rule = rule ? rule->rule : slot->default_rule[opener];
+	verdict = (rule ? rule->verdict : slot->verdict[opener]) & 1;
+	out->verdict = verdict;
+	/* reckoned, not chosen: four branches would be checked to their end each */
+	out->reason = (TCM_RULE_ALLOW + !rule + 2 * !verdict) | shapes >> 31;
 	return 0;
 }
 

@@ -15,7 +15,7 @@ SLOTS = 4
 MAX_RULES = 65536  # rule counters; index 0 means no policy
 REASONS = 32  # room in the counters
 RATES = 65536  # buckets of SYN rates
-EXPIRE_MAX = 64  # sessions per run of tcm_expire
+EXPIRE_MAX = 16  # sessions per run of tcm_expire
 
 Address = Union[IPv4Address, IPv6Address]
 
