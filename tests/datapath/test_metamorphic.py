@@ -198,4 +198,4 @@ def test_no_verdict_changes(datapath, say, transform, examples):
     say(f"TCM_SEED={first}")
     unchanged()
     say(f"{compared} pairs of verdicts")
-    assert compared > scaled(examples) * 30
+    assert compared >= scaled(examples) * len(list(flows(bundle())))

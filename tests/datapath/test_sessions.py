@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from builders import bundle, rule
-from packets import ACK, FIN, RST, SYN, echo, tcp_packet, udp_packet
+from packets import ACK, FIN, ICMP, RST, SYN, echo, icmp, packet, tcp_packet, udp_packet
 
 from tcmicro_agent.abi import Direction, Reason, SessionState, SessionTable
 from tcmicro_agent.policy.model import Action
@@ -151,6 +151,16 @@ def test_packets_keep_a_session_alive_and_refused_ones_do_not(open_http):
         assert not send(open_http, IN, ACK)
     open_http.enforce(bundle(rule("p/http", "tcp/80")))
     assert open_http.reason(IN, tcp_packet(PEER, 1000, US, 80, ACK)) is Reason.NO_SESSION
+
+
+@pytest.mark.parametrize(("us", "peer"), PAIRS)
+def test_a_ping_of_ours_lets_nothing_in_but_its_answer(datapath, us, peer):
+    datapath.enforce(bundle(rule("p/out", "icmp", direction=Way.EGRESS)))
+    timestamp, ident = 13, 13 << 8
+    assert datapath.egress(echo(us, peer, ident))
+    assert not datapath.ingress(echo(peer, us, ident))
+    assert not datapath.ingress(packet(peer, us, ICMP, icmp(timestamp, ident=ident)))
+    assert datapath.ingress(echo(peer, us, ident, reply=True))
 
 
 # --- generations -----------------------------------------------------------------------------------
