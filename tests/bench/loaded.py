@@ -115,7 +115,7 @@ class Loaded(Datapath):
         indices = [
             abi.counter_index(direction, reason, bank) for reason in reasons for bank in abi.Bank
         ]
-        return sum(self.kernel._count("tcm_counters", index)[0] for index in indices)
+        return sum(self.kernel.count("tcm_counters", index)[0] for index in indices)
 
     def drain_events(self) -> None:
         """Reads all events at once by moving the reader's position: a full ring would make events free."""
