@@ -197,9 +197,9 @@ def fill_sessions(datapath: Loaded, count: int, *, table: str = "tcm_tcp4") -> N
     )
     keys = [session_key(table, number) for number in range(count)]
     datapath.kernel.map(table).put_all((key, value) for key in keys)
-    held = sum(1 for _ in datapath.kernel.map(table))
+    held = sum(datapath.kernel.sessions.counts().values())
     if held != count:
-        raise MeasurementError(f"{table} holds {held} of {count} sessions")
+        raise MeasurementError(f"{held} of {count} sessions are in {table}")
 
 
 def session_key(table: str, number: int) -> bytes:
