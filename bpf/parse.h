@@ -98,6 +98,7 @@ static __always_inline void *bytes_at(struct __sk_buff *skb, __u32 offset, __u32
 {
 	void *data = TCM_PACKET_FIELD(skb, data);
 
+	asm volatile("" : "+r"(offset)); /* what is compared is what is added, whatever clang knows of it */
 	if (offset > TCM_MAX_HEADERS)
 		return NULL;
 	if (data + offset + size <= TCM_PACKET_FIELD(skb, data_end))
@@ -198,9 +199,17 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct flow *f, str
 	return TCM_FLOW;
 }
 
+/* ICMPv6 is filed under ICMP; each in the other family's IP is neither, and filed under ICMPv6. */
+static __always_inline __u8 filed_under(__u8 version, __u8 protocol)
+{
+	if (protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6)
+		return protocol;
+	return (protocol == IPPROTO_ICMPV6) == (version == 6) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+}
+
 static __always_inline int parse_l4(struct __sk_buff *skb, struct flow *f, struct cursor *c, __u32 direction)
 {
-	f->protocol = c->protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : c->protocol;
+	f->protocol = filed_under(f->version, c->protocol);
 	if (c->protocol == IPPROTO_IGMP && c->hops == 1 && f->version == 4)
 		return TCM_NEIGHBOUR;
 	if ((c->protocol == IPPROTO_ICMP && f->version == 4) || (c->protocol == IPPROTO_ICMPV6 && f->version == 6))
@@ -248,7 +257,7 @@ static __always_inline bool next_extension(struct __sk_buff *skb, struct cursor 
 	__u16 fragment;
 
 	if (c->protocol != IPPROTO_HOPOPTS && c->protocol != IPPROTO_ROUTING && c->protocol != IPPROTO_DSTOPTS &&
-	    c->protocol != IPPROTO_FRAGMENT && c->protocol != IPPROTO_AH && c->protocol != IPPROTO_MH)
+	    c->protocol != IPPROTO_FRAGMENT && c->protocol != IPPROTO_AH)
 		return false;
 	ext = header(skb, c, 8);
 	if (!ext) {
@@ -383,7 +392,7 @@ static __always_inline int parse(struct __sk_buff *skb, struct flow *f, const st
 	if (result == TCM_FLOW)
 		result = parse_l4(skb, f, &c, direction);
 	else if (result == TCM_FRAGMENT)
-		f->protocol = c.protocol == IPPROTO_ICMPV6 ? IPPROTO_ICMP : c.protocol;
+		f->protocol = filed_under(f->version, c.protocol);
 	if (result == TCM_QUOTED)
 		return parse_quoted(skb, f, &c, direction);
 	seal_key(f);

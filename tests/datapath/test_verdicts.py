@@ -276,3 +276,20 @@ def _network(text: str):
     from ipaddress import ip_network
 
     return ip_network(text)
+
+
+def test_icmp_of_the_other_family_is_not_icmp(datapath):
+    datapath.enforce(bundle(rule("p/ping", "icmp")))
+    body = p.icmp(8, ident=1)
+    four = p.ethernet(p.ipv4(ip_address("10.0.0.2"), ip_address("10.0.0.1"), 58, body), 0x0800)
+    six = p.ethernet(p.ipv6(ip_address("fd00::2"), ip_address("fd00::1"), 1, body), 0x86DD)
+    for frame in (four, six):
+        assert datapath.reason(IN, frame) is Reason.DEFAULT_DENY
+
+
+def test_a_mobility_header_ends_the_chain(datapath):
+    datapath.enforce(bundle(rule("p/web", "tcp/80")))
+    peer, us = ip_address("fd00::2"), ip_address("fd00::1")
+    chain = ((135, bytes([0, *bytes(6)])),)
+    frame = p.ethernet(p.ipv6(peer, us, p.TCP, p.tcp(1000, 80), extensions=chain), 0x86DD)
+    assert datapath.reason(IN, frame) is Reason.DEFAULT_DENY
