@@ -43,7 +43,7 @@ def main() -> int:
     failures = []
     with loaded.empty_namespace(), loaded.bpf_filesystem() as bpffs:
         for title, section in SECTIONS.items():
-            failures += _take(title, section, bpffs, results, quick=quick)
+            failures += run_section(title, section, bpffs, results, quick=quick)
     if failures:
         print("bench: not every figure could be taken:", *failures, sep="\n  ", file=sys.stderr)
         return 1
@@ -51,7 +51,7 @@ def main() -> int:
     return 0
 
 
-def _take(
+def run_section(
     title: str,
     section: Callable[..., list[Result]],
     bpffs: Path,

@@ -14,6 +14,7 @@ from tcmicro_agent.policy.evaluate import NewFlow, evaluate
 from tcmicro_agent.policy.model import Action, Direction, Identity
 from tcmicro_agent.tables import encode, number_rules, rule_uids
 from tests.bench import live, measure, peers, policies, report, testrun
+from tests.bench.__main__ import run_section
 from tests.bench.goals import ABOVE, AT_LEAST, AT_MOST, GOALS, Goal, Result, complete
 from tests.bench.measure import MeasurementError, Spread
 
@@ -111,6 +112,16 @@ def test_figure_taken_twice_is_an_error():
 def test_only_figures_of_test_runs_are_gates():
     gates = {key for key, goal in GOALS.items() if goal.gate}
     assert gates == {result.key for result in testrun.results([dict.fromkeys(TESTRUN, 2.0)])}
+
+
+def test_section_that_cannot_measure_is_named_and_ends_nothing(tmp_path):
+    def broken(_bpffs, *, quick):
+        raise MeasurementError(f"no veth, quick {quick}")
+
+    taken: list[Result] = []
+    assert run_section("live", broken, tmp_path, taken, quick=True) == ["live: no veth, quick True"]
+    assert run_section("rest", lambda *_, **__: results(), tmp_path, taken, quick=True) == []
+    assert len(taken) == len(GOALS)
 
 
 # --- what the sections make of their rounds ---
