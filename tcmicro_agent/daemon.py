@@ -48,7 +48,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         config = self._store.config()
-        upkeep.load(self._agent, self._release, config)
+        self._say(upkeep.load(self._agent, self._release, config))
         self._say(upkeep.converge(self._agent, config))
         collector = metrics.AgentCollector(self._own_agent(), config, self._sweep)
         metrics.serve(config.metrics_address, config.metrics_port, collector)

@@ -18,12 +18,17 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ARCHITECTURES = ("x86_64", "aarch64")
 BPFFS = "/sys/fs/bpf"
+ABI = 2  # of the maps of this release
+READABLE = (1, 2)  # abis whose sessions this release carries over
+OUR_PINS = f"{BPFFS}/tcmicro"
+TRANSACTION = "/var/lib/tcmicro/txn.json"
 OUR_UNIT = "tcmicro-agent.service"
 OUR_PREFIX = "tcm_"  # names of our kernel programs; everything else at a hook is somebody else's
 EXIT_REFUSED = 3
@@ -61,6 +66,8 @@ class Facts:
     disk_mb: tuple[tuple[str, int], ...]
     port_owner: str  # "" = free or our own
     foreign: tuple[str, ...]  # programs of others at tc hooks: "eth0 ingress: name"
+    other_abis: tuple[int, ...] = ()  # of datapaths of ours that are loaded
+    pending: str = ""  # a policy change that waits to be confirmed: "generation 7, 42 s left"
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,13 @@ class Finding:
 
 # --- deciding ---------------------------------------------------------------------------------
 
-ADVICE = {"btf", "jit", "foreign_programs", "memory_headroom"}  # these warn, all others refuse
+ADVICE = {
+    "btf",
+    "jit",
+    "foreign_programs",
+    "memory_headroom",
+    "datapath",
+}  # these warn, all others refuse
 
 HINTS = {
     "kernel": "boot a newer kernel",
@@ -85,6 +98,8 @@ HINTS = {
     "jit": "programs are interpreted, several times slower: sysctl net.core.bpf_jit_enable=1",
     "bpffs": f"mount -t bpf bpf {BPFFS}",
     "foreign_programs": "they keep running beside ours: a packet must pass both",
+    "datapath": "this release takes it over: no packet goes unjudged, connections go on; counters begin at 0",
+    "policy_change": "confirm or revert it first: it cannot be carried over to another abi",
     "root": "run as root; with Ansible: become: true",
     "python": "install python3, or set ansible_python_interpreter",
     "libbpf": "install libbpf (Debian: libbpf1 or libbpf0)",
@@ -133,6 +148,15 @@ def _kernel(facts: Facts, needs: Needs) -> Iterator[tuple[str, bool, str, str]]:
     yield "jit", facts.jit is not False, jit, "on"
     yield "bpffs", facts.bpffs != "missing", facts.bpffs, f"mounted or mountable at {BPFFS}"
     yield "foreign_programs", not facts.foreign, "; ".join(facts.foreign) or "none", "none"
+    yield "datapath", not facts.other_abis, _datapaths(facts), f"abi {ABI} or none"
+    carried = not (facts.other_abis and facts.pending)
+    yield "policy_change", carried, facts.pending or "none", "none pending while the abi changes"
+
+
+def _datapaths(facts: Facts) -> str:
+    unread = "" if set(facts.other_abis) <= set(READABLE) else ", with sessions that cannot be read"
+    names = ", ".join(f"abi {number}" for number in facts.other_abis)
+    return f"{names} loaded{unread}" if names else "none of another abi"
 
 
 def _userland(facts: Facts, needs: Needs) -> Iterator[tuple[str, bool, str, str]]:
@@ -184,6 +208,8 @@ def collect_facts(needs: Needs) -> Facts:
         disk_mb=tuple((path, free_mb(path)) for path in ("/opt", "/var")),
         port_owner=port_owner(needs.metrics_port),
         foreign=tuple(sorted(foreign_programs())),
+        other_abis=tuple(sorted(set(loaded_abis(Path(OUR_PINS))) - {ABI})),
+        pending=pending_change(read(TRANSACTION), boot_id(), boot_ms()),
     )
 
 
@@ -193,6 +219,37 @@ def read(path: str) -> str:
         return Path(path).read_text(errors="replace").strip()
     except OSError:
         return ""
+
+
+def loaded_abis(pins: Path) -> Iterator[int]:
+    """Numbers of the datapaths that are pinned, those set aside by an agent that was cut included."""
+    try:
+        names = os.listdir(pins)
+    except OSError:
+        return
+    for name in names:
+        match = re.fullmatch(r"(\d+)(-aside)?", name)
+        if match:
+            yield int(match.group(1))
+
+
+def pending_change(transaction: str, boot: str, now_ms: int) -> str:
+    """What the transaction file says of a change that still waits, "" when none does."""
+    try:
+        found = json.loads(transaction or "{}")
+        left = (found["deadline_ms"] - now_ms) / 1000
+        waits = found["state"] == "pending" and found["boot_id"] == boot and left > 0
+        return f"generation {found['generation']}, {left:.0f} s left" if waits else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def boot_id() -> str:
+    return read("/proc/sys/kernel/random/boot_id")
+
+
+def boot_ms() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def bpffs_state(mounts: str, filesystems: str) -> str:

@@ -6,9 +6,9 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import abi, tables, trial_report
+from tcmicro_agent import abi, tables, takeover, trial_report
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import events, hooks, rates
+from tcmicro_agent.datapath import events, hooks, host, rates
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sessions import Query
 from tcmicro_agent.transaction import State, Transaction
@@ -52,7 +52,10 @@ def enforcement(agent: Agent, config: Config) -> dict[str, Any]:
             "interfaces": interfaces,
         },
         "policy": _policy(agent) if loaded else NO_POLICY,
-        "drift": _drift(loaded, interfaces),
+        "drift": [
+            *_drift(loaded, interfaces),
+            *takeover.drift(agent.kernel, config.tuning.map_sizes(host.memory_bytes())),
+        ],
     }
 
 

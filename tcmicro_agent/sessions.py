@@ -15,6 +15,7 @@ Network = Union[IPv4Network, IPv6Network]
 TCP = 6
 STATES = 256  # a state is one byte; a session whose state is none has expired
 NOTHING_FRESH = 1 << 64
+NO_GENERATION = bytes(4)  # the first field of a session
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,26 @@ def expired(chunk: Chunk, timeouts: Timeouts, now: int) -> list[int]:
     oldest = {number: timeouts.freshest_expired(number, now) for number in set(protocols)}
     rows = zip(protocols, chunk.states, chunk.last_seen)
     return [n for n, (protocol, state, seen) in enumerate(rows) if seen < oldest[protocol][state]]
+
+
+def home(protocol: int, state: int, *, ipv6: bool) -> SessionTable:
+    """The table of a session, as remember() of bpf/session.h has it."""
+    half_open = state < SessionState.ESTABLISHED
+    answered = SessionTable.TCP4 if protocol == TCP else SessionTable.OTHER4
+    return SessionTable((SessionTable.HALF4 if half_open else answered) + ipv6)
+
+
+def to_judge_again(chunk: Chunk, since: int = 0) -> dict[SessionTable, list[tuple[bytes, bytes]]]:
+    """The sessions last seen at `since` jiffies or later, by their table, with nobody's generation: their next
+    packet is judged by the policy that rules then."""
+    found: dict[SessionTable, list[tuple[bytes, bytes]]] = {}
+    rows = zip(chunk.protocols, chunk.states, chunk.last_seen)
+    for n, (protocol, state, seen) in enumerate(rows):
+        if seen >= since:
+            table = home(protocol, state, ipv6=chunk.table.is_ipv6)
+            value = NO_GENERATION + chunk.value(n)[len(NO_GENERATION) :]
+            found.setdefault(table, []).append((chunk.key(n), value))
+    return found
 
 
 @dataclass(frozen=True)

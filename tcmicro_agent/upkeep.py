@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tcmicro_agent import follower, plan, staging
+from tcmicro_agent import follower, plan, staging, takeover
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import hooks, host
 from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.takeover import Step
 
 
-def load(agent: Agent, release: Path, config: Config) -> None:
-    """Loads the release's programs and swaps them in on every interface; maps and flows stay as they are."""
+def load(agent: Agent, release: Path, config: Config) -> list[str]:
+    """Puts the release's programs in place on every interface, over the maps that are there or beside them; returns
+    what it did besides."""
+    sizes = config.tuning.map_sizes(host.memory_bytes())
+    ordinary = (
+        Step("load", lambda: _load(agent, release, config, sizes)),
+        Step("attach", lambda: _attach_all(agent, config)),
+    )
+    steps = takeover.plan_steps(agent, *ordinary, sizes)
+    for step in steps:
+        step.act()
+    return [step.text for step in steps if step not in ordinary]
+
+
+def _load(agent: Agent, release: Path, config: Config, sizes: Mapping[str, int]) -> None:
     with agent.store.lock():
-        sizes = config.tuning.map_sizes(host.memory_bytes())
         agent.kernel.load(release / "tcmicro.bpf.o", sizes)
         write_settings(agent, config)
         write_failsafe(agent, config)
+
+
+def _attach_all(agent: Agent, config: Config) -> None:
+    with agent.store.lock():
         for interface in hooks.interfaces(config.interfaces):
             agent.kernel.attach(config.hook.value, interface)
 

@@ -12,7 +12,7 @@ from typing import Any
 from tcmicro_agent import config as configuration
 from tcmicro_agent import preflight as checks
 from tcmicro_agent import release, report
-from tcmicro_agent.datapath import hooks
+from tcmicro_agent.datapath import hooks, predecessors
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.policy import bundle as bundles
@@ -78,6 +78,9 @@ def detach(_: argparse.Namespace) -> Result:
     if here.kernel.pins.exists():
         here.kernel.unpin()
         done.append(f"removed {here.kernel.pins}")
+    for old in predecessors.find(here.kernel.pins):
+        Kernel(old.pins).unpin()
+        done.append(f"removed {old.pins}")
     return report.document("Detach", changed=bool(done), done=done), 0
 
 

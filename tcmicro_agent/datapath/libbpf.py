@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # generic for the type checker only
     Bytes = ctypes.Array[ctypes.c_char]
 
 BATCH = 4096
+LRU_HASH = 9  # enum bpf_map_type
 ENOENT, E2BIG, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP = 2, 7, 22, 28, 38, 95
 ENOTSUPP = 524  # what old kernels answer for a batch operation a map type does not have
 
@@ -289,6 +290,16 @@ def _info_words(fd: int, count: int) -> tuple[int, ...]:
 def _max_entries(fd: int) -> int:
     """From struct bpf_map_info: type, id, key_size, value_size, max_entries."""
     return _info_words(fd, 5)[4]
+
+
+def pinned_layout(pin: Path) -> tuple[int, int, int]:
+    """Type, key size and value size of a pinned map."""
+    fd = get(pin)
+    try:
+        kind, _, key, value = _info_words(fd, 4)
+    finally:
+        os.close(fd)
+    return kind, key, value
 
 
 def pinned_size(pin: Path) -> int:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from tcmicro_agent import abi
 from tcmicro_agent.abi import SessionTable
 from tcmicro_agent.datapath import libbpf
-from tcmicro_agent.sessions import Chunk
+from tcmicro_agent.sessions import NO_GENERATION, Chunk
 
+Entry = tuple[bytes, bytes]
 EXPIRE = "tcm_expire"
 
 
@@ -34,6 +35,18 @@ class Sessions:
 
     def capacities(self) -> dict[SessionTable, int]:
         return {table: self._map(table.map_name).capacity() for table in SessionTable}
+
+    def put(self, table: SessionTable, entries: Sequence[Entry]) -> None:
+        """Adds sessions that are certain not to be there."""
+        self._map(table.map_name).put_all(entries)
+
+    def put_unless_used(self, table: SessionTable, entries: Sequence[Entry]) -> None:
+        """Adds sessions, but for those that the programs have used here since they were added before."""
+        into = self._map(table.map_name)
+        for key, value in entries:
+            there = into.get(key)
+            if there is None or there.startswith(NO_GENERATION):
+                into.put(key, value)
 
     def expire(self, chunk: Chunk, found: Sequence[int]) -> int:
         """Deletes those of a chunk that were not used since it was read; how many."""

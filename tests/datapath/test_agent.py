@@ -224,6 +224,32 @@ def test_expired_sessions_are_swept_away(host):
     assert host.run("session", "list")[1]["total"] == 0
 
 
+def test_a_capacity_that_is_changed_holds_after_a_restart_and_no_flow_is_lost(host):
+    host.run("policy", "apply", host.write(OPEN))
+    before = host.status()["policy"]
+    with connection(host.world.peer, US, SERVICE) as client:
+        assert talks(client)
+        host.configure(mode="protect", sessions={"capacity": 20_000})
+        assert ", not 20000), tcm_tcp6" in host.status()["drift"][0]
+        host.stop()
+        host.start()
+        assert talks(client)
+        [session] = host.run("session", "list", "--state", "established")[1]["sessions"]
+        assert session["flags"] == []
+    after = host.status()
+    assert (after["policy"], after["drift"]) == (before, [])
+    kernel = Kernel(host.pins)
+    assert kernel.sessions.capacities()[abi.SessionTable.TCP4] == 20_000
+    kernel.close()
+
+
+def test_what_another_abi_left_is_drift_and_goes_with_detach(host):
+    (host.pins.parent / "1").mkdir()
+    assert host.status()["drift"] == [
+        "the datapath of abi 1 is still there: restart the agent to take it over"
+    ]  # that nothing of it stays is looked at after every test
+
+
 def test_a_bad_config_is_refused_and_changes_nothing(host):
     host.run("policy", "apply", host.write(OPEN))
     host.configure(mode="protekt")

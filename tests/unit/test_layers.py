@@ -39,7 +39,7 @@ CORE = (
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
 JOIN = (
     *EDGE,
-    *agent("reconcile", "staging", "upkeep", "sweep", "report", "trial_report"),
+    *agent("reconcile", "staging", "takeover", "upkeep", "sweep", "report", "trial_report"),
     *agent("follower", "decisions", "watch"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
@@ -71,6 +71,7 @@ ROOMS = {
     "tcmicro_agent.release": Room(),
     "tcmicro_agent.reconcile": Room(EDGE),
     "tcmicro_agent.staging": Room(JOIN),
+    "tcmicro_agent.takeover": Room(JOIN),
     "tcmicro_agent.upkeep": Room(JOIN),
     "tcmicro_agent.trial_report": Room(JOIN),
     "tcmicro_agent.sweep": Room(JOIN),

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from tcmicro_agent import preflight
+from tcmicro_agent import abi, preflight
+from tcmicro_agent.datapath import predecessors
 from tcmicro_agent.preflight import Facts, Needs, allowed, document, judge
 
 GOOD = Facts(
@@ -68,6 +69,12 @@ def test_good_host_has_only_ok_findings():
         ({"port_owner": "taken by nginx (pid 7)"}, {"metrics_port": "fail"}),
         ({"foreign": ("eth0 ingress: cil_from_netdev",)}, {"foreign_programs": "warn"}),
         ({"root": False}, {"root": "fail"}),
+        ({"other_abis": (1,)}, {"datapath": "warn"}),
+        ({"pending": "generation 7, 42 s left"}, {}),
+        (
+            {"other_abis": (1,), "pending": "generation 7, 42 s left"},
+            {"datapath": "warn", "policy_change": "fail"},
+        ),
     ],
     ids=str,
 )
@@ -132,6 +139,42 @@ def test_filters_of_others_are_named():
     listing = [{"kind": "bpf", "pref": 1}, {"kind": "bpf", "options": {"bpf_name": "cil_to"}}]
     assert preflight.clsact_programs(json.dumps(listing)) == ["cil_to"]
     assert preflight.clsact_programs("") == []
+
+
+def test_numbers_are_those_of_the_release():
+    assert preflight.ABI == abi.ABI
+    assert tuple(predecessors.SESSION_MAPS) == preflight.READABLE
+
+
+def test_datapaths_of_other_abis_are_named():
+    found = {f.check: f.found for f in judge(replace(GOOD, other_abis=(1, 9)), Needs())}
+    assert found["datapath"] == "abi 1, abi 9 loaded, with sessions that cannot be read"
+    found = {f.check: f.found for f in judge(replace(GOOD, other_abis=(1,)), Needs())}
+    assert found["datapath"] == "abi 1 loaded"
+
+
+def test_loaded_datapaths_are_found_by_their_pins(tmp_path):
+    assert list(preflight.loaded_abis(tmp_path / "none")) == []
+    for name in ("1", "3-aside", "trace", "4x"):
+        (tmp_path / name).mkdir()
+    assert sorted(preflight.loaded_abis(tmp_path)) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, "generation 7, 42 s left"),
+        ({"state": "confirmed"}, ""),
+        ({"boot_id": "before"}, ""),
+        ({"deadline_ms": 57_000}, ""),
+        ({"deadline_ms": "soon"}, ""),
+    ],
+)
+def test_a_policy_change_that_waits_is_read_from_its_file(change, found):
+    noted = {"state": "pending", "boot_id": "now", "deadline_ms": 100_000, "generation": 7}
+    assert preflight.pending_change(json.dumps({**noted, **change}), "now", 58_000) == found
+    assert preflight.pending_change("", "now", 58_000) == ""
+    assert preflight.pending_change("{", "now", 58_000) == ""
 
 
 def test_runs_as_a_script_without_the_package(root, tmp_path):
