@@ -66,7 +66,9 @@ class Host:
             [*self._argv, "run"], cwd=ROOT, stderr=subprocess.PIPE, text=True
         )
         deadline = time.monotonic() + 60  # a busy machine takes its time to verify the programs
-        while not self.status()["agent"]["running"]:
+        while (
+            not self.status().get("agent", {}).get("running")
+        ):  # an error while maps are taken over
             assert self.daemon.poll() is None, self.daemon.communicate()
             if time.monotonic() > deadline:
                 self.stop(signal.SIGKILL)  # it would be in the way of the next one
