@@ -13,9 +13,10 @@ asked for are faults too.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import Enum
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from tcmicro_agent.errors import InputErrors
@@ -118,7 +119,24 @@ class Reader:
         return self.get_values(key, str)
 
     def get_ints(self, key: str, low: int, high: int, what: str = "number") -> tuple[int, ...]:
+        values: list[Any] = self._get(key, REQUIRED, [], _list)
+        if all_of(int, values) and all_within(values, low, high):
+            return tuple(values)  # all at once, for there may be many
         return self._parsed(key, lambda value: _ranged(value, low, high, what))
+
+    def get_columns(self, key: str, kinds: Mapping[str, type]) -> list[list[Any]] | None:
+        """A long list of like objects at once: the values at each name of `kinds`, all of its type, as one list per
+        name. None where an object differs; `get_objects` then finds what is wrong with it.
+        """
+        objects: list[Any] = self._get(key, REQUIRED, [], _list)
+        if not all_of(dict, objects) or set(map(len, objects)) - {len(kinds)}:
+            return None
+        try:
+            columns = [list(map(itemgetter(name), objects)) for name in kinds]
+        except KeyError:
+            return None
+        fit = all(all_of(kind, column) for kind, column in zip(kinds.values(), columns))
+        return columns if fit else None
 
     def get_values(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
         """A list of strings, each turned into a value by `parse`."""
@@ -147,19 +165,16 @@ class Reader:
         self._asked[key] = None
         value = _ABSENT if self._object is None else self._object.get(key, _ABSENT)
         if value is not _ABSENT:
-            return self._attempt(self._at(key), value, parse, stand_in)
+            try:
+                return parse(value)
+            except ValueError as exc:
+                self.fault(key, str(exc))
+                return stand_in
         if not isinstance(default, _Required):
             return default
         if self._object is not None:  # what is no object was reported as such, once
             self.fault(key, "is missing")
         return stand_in
-
-    def _attempt(self, path: str, value: object, parse: Callable[[object], T], stand_in: T) -> T:
-        try:
-            return parse(value)
-        except ValueError as exc:
-            self._problems.append(f"{path}: {exc}")
-            return stand_in
 
     def _items(self, key: str) -> list[tuple[str, object]]:
         values: list[object] = self._get(key, REQUIRED, [], _list)
@@ -168,7 +183,10 @@ class Reader:
     def _parsed(self, key: str, parse: Callable[[object], T]) -> tuple[T, ...]:
         found: list[T] = []
         for path, value in self._items(key):
-            self._attempt(path, value, lambda value: found.append(parse(value)), None)
+            try:
+                found.append(parse(value))
+            except ValueError as exc:
+                self._problems.append(f"{path}: {exc}")
         return tuple(found)
 
     def _child(self, value: object, path: str) -> Reader:
@@ -202,6 +220,15 @@ def probably_meant(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {show(close[0])}?)" if close else ""
 
 
+def all_of(kind: type, values: Iterable[object]) -> bool:
+    """Whether every value is of that very type: true is no int here."""
+    return set(map(type, values)) <= {kind}
+
+
+def all_within(values: Sequence[int], low: int, high: int) -> bool:
+    return not values or low <= min(values) <= max(values) <= high
+
+
 def _typed(value: object, kind: type[T], what: str) -> T:
     if not isinstance(value, kind):
         raise ValueError(f"{show(value)} is not {what}")  # noqa: TRY004 - a fault of a value
@@ -232,12 +259,19 @@ def _list(value: object) -> list[object]:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"duplicate key {show(name)}")
-        found[name] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"duplicate key {show(_first_repeated(pairs))}")
     return found
+
+
+def _first_repeated(pairs: list[tuple[str, object]]) -> str:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            break
+        seen.add(name)
+    return name
 
 
 def _refuse_constant(text: str) -> object:

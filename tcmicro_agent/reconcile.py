@@ -185,11 +185,16 @@ class Agent:
     def _next_books(self, observed: plan.Observed, bundle: Bundle) -> Books:
         books = self.store.books()
         latest = max(books.generation, *(header.generation for header in observed.headers))
-        staged = observed.staged
-        kept = [self.store.bundle(a.digest) for a in (books.confirmed, books.previous, staged) if a]
-        in_use = {uid for old in kept if old for uid in tables.rule_uids(old)}
-        numbers = tables.number_rules(books.numbers, tables.rule_uids(bundle), in_use)
+        uids = tables.rule_uids(bundle)
+        stale = books.numbers.keys() - set(uids)
+        in_use = self._uids_in_use(books, observed.staged) if stale else set()
+        numbers = tables.number_rules(books.numbers, uids, in_use)
         return replace(books, generation=latest + 1, numbers=numbers)
+
+    def _uids_in_use(self, books: Books, staged: SlotHeader | None) -> set[str]:
+        """By bundles that may rule again. Asked only where a number might be given back: reading them takes a while."""
+        kept = [self.store.bundle(a.digest) for a in (books.confirmed, books.previous, staged) if a]
+        return {uid for old in kept if old for uid in tables.rule_uids(old)}
 
     def _encode(self, observed: plan.Observed, bundle: Bundle, books: Books) -> tables.Tables:
         mode = effective_mode(self.store.config().mode, bundle.mode)
@@ -246,8 +251,8 @@ class Agent:
             carry_out[type(op)](op)
 
     def _verify(self, built: tables.Tables) -> None:
-        held = self.kernel.read_slot(built.slot)
-        wrong = [name for name, entries in built.entries.items() if held[name] != dict(entries)]
+        held = self.kernel.slot_checksums(built.slot)
+        wrong = [n for n, made in built.entries.items() if held[n] != tables.checksum(made)]
         if wrong:
             self.kernel.clear_slot(built.slot)
             raise KernelError(

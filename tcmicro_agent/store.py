@@ -69,13 +69,13 @@ class Store:
         if path.exists():
             os.utime(path)  # one of the youngest again, so not forgotten in the next line
         else:
-            write(path, bundles.canonical(bundles.to_document(bundle)))
+            write(path, bundles.write(bundle).content)
         self._forget_old_bundles()
 
     def bundle(self, digest: str) -> Bundle | None:
         """A kept bundle, verified against its name; None when it is not kept."""
         path = self._bundle(digest)
-        return bundles.parse(read_document(path)) if path.exists() else None
+        return read_bundle(path) if path.exists() else None
 
     def _bundle(self, digest: str) -> Path:
         return self.var / "bundles" / f"{digest}.json"
@@ -160,11 +160,19 @@ class Store:
 
 def read_document(path: Path) -> object:
     """The JSON value in a file."""
+    return loads(_read(path), BundleError, str(path))
+
+
+def read_bundle(path: Path) -> Bundle:
+    """The bundle in a file, verified."""
+    return bundles.load(_read(path), str(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        text = path.read_bytes()
+        return path.read_bytes()
     except OSError as exc:
         raise StoreError(f"{path}: {exc.strerror}") from exc
-    return loads(text, BundleError, str(path))
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from ipaddress import ip_network
+from struct import Struct, iter_unpack
 
 from tcmicro_agent import abi
+from tcmicro_agent.policy import notation
 from tcmicro_agent.policy.bundle import digest
-from tcmicro_agent.policy.compile import Compiled, Decision, compile_bundle
-from tcmicro_agent.policy.model import (
-    WORLD,
-    Action,
-    Bundle,
-    Direction,
-    Endpoint,
-    Identity,
-    Mode,
-)
-
-Entries = tuple[tuple[bytes, bytes], ...]
+from tcmicro_agent.policy.compile import Group, Shape, compile_bundle
+from tcmicro_agent.policy.model import WORLD, Action, Bundle, Direction, Identity, Mode
 
 DIRECTIONS = {Direction.INGRESS: abi.Direction.INGRESS, Direction.EGRESS: abi.Direction.EGRESS}
 MODES = {Mode.MONITOR: abi.Mode.MONITOR, Mode.PROTECT: abi.Mode.PROTECT}
 VERDICTS = {Action.ALLOW: abi.Verdict.ALLOW, Action.DENY: abi.Verdict.DENY}
 POLICY_MAPS = ("tcm_hosts4", "tcm_hosts6", "tcm_cidrs4", "tcm_cidrs6", "tcm_rules")
+_LOW = abi.U32.pack(1).index(1)  # slots are small numbers: of a u32 only this byte is not 0
+SLOT_BYTE = {  # place in the key
+    "tcm_hosts4": _LOW,
+    "tcm_hosts6": _LOW,
+    "tcm_cidrs4": abi.U32.size + _LOW,
+    "tcm_cidrs6": abi.U32.size + _LOW,
+    "tcm_rules": abi.U32.size,
+}
 DEFAULT_UID = "default/{}"
 FORWARD_UID = DEFAULT_UID.format("forward")
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Content of one map: pairs of key and value. Kept as the kernel takes many at once, all keys in a row and all
+    values in a row.
+    """
+
+    key_bytes: bytes
+    value_bytes: bytes
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        if not self.count:
+            return iter(())
+        key_size, value_size = (len(b) // self.count for b in (self.key_bytes, self.value_bytes))
+        return zip(rows(self.key_bytes, key_size), rows(self.value_bytes, value_size))
 
 
 @dataclass(frozen=True)
@@ -38,7 +60,7 @@ class Tables:
 
     @property
     def size(self) -> int:
-        return sum(len(entries) for entries in self.entries.values())
+        return sum(map(len, self.entries.values()))
 
 
 def rule_uids(bundle: Bundle) -> list[str]:
@@ -52,7 +74,8 @@ def number_rules(known: Mapping[str, int], uids: list[str], in_use: set[str]) ->
 
     Indices of rules that neither `uids` nor `in_use` (other live slots) name are given back.
     """
-    kept = {uid: number for uid, number in known.items() if uid in in_use or uid in uids}
+    needed = in_use.union(uids)
+    kept = {uid: number for uid, number in known.items() if uid in needed}
     taken = set(kept.values())
     free = iter(n for n in range(1, abi.MAX_RULES) if n not in taken)
     for uid in uids:
@@ -65,8 +88,14 @@ def encode(
     bundle: Bundle, *, slot: int, generation: int, mode: Mode, numbers: Mapping[str, int]
 ) -> Tables:
     """The bundle in one slot. `mode` is the effective one; `numbers` gives the counter of each rule."""
-    compiled = compile_bundle(bundle)
-    hosts, cidrs = _split(bundle.endpoints)
+    groups = compile_bundle(bundle)
+    shapes = [_shapes(groups, direction) for direction in Direction]
+    peers = {n: abi.PEER.pack(n, *(found[n] for found in shapes)) for n in shapes[0]}
+    decided = {r.uid: abi.RULE.pack(numbers[r.uid], VERDICTS[r.action]) for r in bundle.rules}
+    entries = {
+        **_endpoints(bundle.endpoints, slot, peers),
+        "tcm_rules": _rules(groups, slot, decided),
+    }
     header = abi.SlotHeader(
         generation=generation,
         defaults=(
@@ -75,68 +104,95 @@ def encode(
             VERDICTS[bundle.default_forward],
         ),
         mode=MODES[mode],
-        has_cidr=any(e.network.version == 4 for e in cidrs)
-        | any(e.network.version == 6 for e in cidrs) << 1,
+        has_cidr=bool(entries["tcm_cidrs4"]) | bool(entries["tcm_cidrs6"]) << 1,
         default_rules=(
-            *_per_direction({d: numbers[DEFAULT_UID.format(d.value)] for d in Direction}),
+            numbers[DEFAULT_UID.format(Direction.INGRESS.value)],
+            numbers[DEFAULT_UID.format(Direction.EGRESS.value)],
             numbers[FORWARD_UID],
         ),
-        world_shapes=_shapes(compiled, WORLD),
+        world_shapes=(shapes[0][WORLD], shapes[1][WORLD]),
         digest=digest(bundle),
     )
-    entries = {
-        "tcm_hosts4": tuple(_host(e, slot, compiled) for e in hosts if e.network.version == 4),
-        "tcm_hosts6": tuple(_host(e, slot, compiled) for e in hosts if e.network.version == 6),
-        "tcm_cidrs4": tuple(_cidr(e, slot, compiled) for e in cidrs if e.network.version == 4),
-        "tcm_cidrs6": tuple(_cidr(e, slot, compiled) for e in cidrs if e.network.version == 6),
-        "tcm_rules": tuple(_rule(d, slot, numbers) for d in compiled.decisions),
-    }
     return Tables(slot, header, entries)
 
 
-def entry_slot(name: str, key: bytes) -> int:
-    """The slot a key of a policy map belongs to."""
-    if name == "tcm_rules":
-        return key[4]
-    offset = 0 if name.startswith("tcm_hosts") else 4
-    return int(abi.U32.unpack_from(key, offset)[0])
+def rows(data: bytes, size: int) -> Iterator[bytes]:
+    """A string of equally long keys or values, one by one."""
+    return (row for (row,) in iter_unpack(f"{size}s", data))
 
 
-def _split(endpoints: tuple[Endpoint, ...]) -> tuple[list[Endpoint], list[Endpoint]]:
-    whole = [e for e in endpoints if e.network.prefixlen == e.network.max_prefixlen]
-    return whole, [e for e in endpoints if e.network.prefixlen < e.network.max_prefixlen]
+def checksum(entries: Iterable[tuple[bytes, bytes]]) -> int:
+    """One number for the content of a map, whatever order it comes in: the sum of a hash of each entry.
+
+    Python hashes bytes by SipHash with a key of its own in every process, so two contents with one sum are an accident
+    of 1 in 2**60. Not so the hash of a pair: its sum hardly tells when two keys change values.
+    """
+    return sum(map(hash, map(b"".join, entries)))
 
 
-def _per_direction(values: Mapping[Direction, int]) -> tuple[int, int]:
-    return values[Direction.INGRESS], values[Direction.EGRESS]
+def in_slot(name: str, keys: bytes, size: int, slot: int) -> bytes:
+    """For each key of a policy map, `size` bytes long, one byte: 1 when it belongs to the slot, else 0."""
+    is_slot = bytes(slot) + b"\1" + bytes(255 - slot)
+    return keys[SLOT_BYTE[name] :: size].translate(is_slot)
 
 
-def _shapes(compiled: Compiled, identity: Identity) -> tuple[int, int]:
-    return _per_direction({d: compiled.shapes[identity, d] for d in Direction})
+def _shapes(groups: Iterable[Group], direction: Direction) -> dict[Identity, int]:
+    """Per identity the bits of the shapes that occur."""
+    found: dict[Identity, int] = {}
+    for group in groups:
+        if group.direction is direction:
+            found.update(dict.fromkeys(group.identities, group.shapes))
+    return found
 
 
-def _peer(compiled: Compiled, identity: Identity) -> bytes:
-    return abi.PEER.pack(identity, *_shapes(compiled, identity))
+def _endpoints(
+    endpoints: Mapping[str, Identity], slot: int, peers: Mapping[Identity, bytes]
+) -> dict[str, Entries]:
+    networks: dict[str, list[str]] = {name: [] for name in POLICY_MAPS if name != "tcm_rules"}
+    for network in endpoints:
+        if ":" in network:
+            networks["tcm_hosts6" if network.endswith("/128") else "tcm_cidrs6"].append(network)
+        else:
+            networks["tcm_hosts4" if network.endswith("/32") else "tcm_cidrs4"].append(network)
+    head = abi.U32.pack(slot)
+    keys = {
+        "tcm_hosts4": _behind(head, notation.pack_hosts4(networks["tcm_hosts4"])),
+        "tcm_hosts6": _behind(head, notation.pack_hosts6(networks["tcm_hosts6"])),
+        "tcm_cidrs4": _cidr_keys(abi.CIDR4_KEY, slot, networks["tcm_cidrs4"]),
+        "tcm_cidrs6": _cidr_keys(abi.CIDR6_KEY, slot, networks["tcm_cidrs6"]),
+    }
+    return {
+        name: Entries(keys[name], b"".join([peers[endpoints[n]] for n in found]), len(found))
+        for name, found in networks.items()
+    }
 
 
-def _host(endpoint: Endpoint, slot: int, compiled: Compiled) -> tuple[bytes, bytes]:
-    layout = abi.HOST4_KEY if endpoint.network.version == 4 else abi.HOST6_KEY
-    key = layout.pack(slot, endpoint.network.network_address.packed)
-    return key, _peer(compiled, endpoint.identity)
+def _behind(head: bytes, tails: Sequence[bytes]) -> bytes:
+    """Keys that begin alike."""
+    return head.join((b"", *tails))
 
 
-def _cidr(endpoint: Endpoint, slot: int, compiled: Compiled) -> tuple[bytes, bytes]:
-    layout = abi.CIDR4_KEY if endpoint.network.version == 4 else abi.CIDR6_KEY
-    prefix = 32 + endpoint.network.prefixlen
-    key = layout.pack(prefix, slot, endpoint.network.network_address.packed)
-    return key, _peer(compiled, endpoint.identity)
+def _cidr_keys(layout: Struct, slot: int, networks: Iterable[str]) -> bytes:
+    found = map(ip_network, networks)
+    return b"".join(layout.pack(32 + n.prefixlen, slot, n.network_address.packed) for n in found)
 
 
-def _rule(decision: Decision, slot: int, numbers: Mapping[str, int]) -> tuple[bytes, bytes]:
-    shape = decision.shape
-    direction = DIRECTIONS[decision.direction]
+def _rules(groups: Iterable[Group], slot: int, decided: Mapping[str, bytes]) -> Entries:
+    """`decided` are the values by the uid of the rule that decides."""
+    tail_of = {d: cache(partial(_rule_tail, slot, DIRECTIONS[d])) for d in Direction}
+    keys: list[bytes] = []
+    values: list[bytes] = []
+    for group in groups:
+        tails = list(map(tail_of[group.direction], group.decisions))
+        keys += (_behind(abi.U32.pack(number), tails) for number in group.identities)
+        shared = b"".join([decided[rule.uid] for rule in group.decisions.values()])
+        values.append(shared * len(group.identities))
+    all_keys = b"".join(keys)
+    return Entries(all_keys, b"".join(values), len(all_keys) // abi.RULE_KEY.size)
+
+
+def _rule_tail(slot: int, direction: abi.Direction, shape: Shape) -> bytes:
+    """A key of tcm_rules without the identity that it begins with."""
     port = shape.port.to_bytes(2, "big")
-    key = abi.RULE_KEY.pack(
-        decision.identity, slot, direction, shape.protocol, shape.prefix, port, 0
-    )
-    return key, abi.RULE.pack(numbers[decision.uid], VERDICTS[decision.action])
+    key = abi.RULE_KEY.pack(0, slot, direction, shape.protocol, shape.prefix, port, 0)
+    return key[abi.U32.size :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -15,9 +16,8 @@ from tcmicro_agent import release, report
 from tcmicro_agent.datapath import hooks, predecessors
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
-from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.reconcile import Agent, Outcome
-from tcmicro_agent.store import Store, read_document
+from tcmicro_agent.store import Store, read_bundle, read_document
 from tcmicro_agent.transaction import Transaction
 
 Result = tuple[dict[str, Any], int]
@@ -45,7 +45,8 @@ def policy_list(_: argparse.Namespace) -> Result:
 
 def policy_apply(args: argparse.Namespace) -> Result:
     here = agent()
-    bundle = bundles.parse(read_document(Path(args.file)))
+    gc.disable()  # a large bundle makes a million objects, none of them garbage before the end
+    bundle = read_bundle(Path(args.file))
     done = here.apply(bundle, confirm_within=args.confirm_within, dry_run=args.dry_run)
     return report.document("PolicyApply", **change(done, args.confirm_within)), 0
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from tcmicro_agent import abi
-from tcmicro_agent.datapath import clock, hooks, libbpf
+from tcmicro_agent.datapath import batches, clock, hooks, libbpf, slots
 from tcmicro_agent.datapath.sessions import Sessions
 from tcmicro_agent.errors import KernelError, MapFullError
 from tcmicro_agent.sessions import Timeouts
-from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
+from tcmicro_agent.tables import POLICY_MAPS, Tables
 from tcmicro_agent.tuning import Tuning
+
+T = TypeVar("T")
 
 BPFFS = Path("/sys/fs/bpf")
 PROGRAMS = {
@@ -163,37 +167,41 @@ class Kernel:
         return abi.TransitionResult(self._run(TRANSITION, request))
 
     def headers(self) -> list[abi.SlotHeader]:
-        slots = self.map("tcm_slots")
+        table = self.map("tcm_slots")
         return [
-            abi.SlotHeader.decode(slots.get(abi.U32.pack(n)) or bytes(abi.SLOT.size))
+            abi.SlotHeader.decode(table.get(abi.U32.pack(n)) or bytes(abi.SLOT.size))
             for n in range(abi.SLOTS)
         ]
 
     def clear_slot(self, slot: int) -> None:
         self.map("tcm_slots").put(abi.U32.pack(slot), bytes(abi.SLOT.size))
-        for name in POLICY_MAPS:
-            table = self.map(name)
-            for key in [key for key in table if entry_slot(name, key) == slot]:
-                table.delete(key)
+        self._on_maps(POLICY_MAPS, lambda name, table: slots.clear(name, table, slot))
 
     def fill_slot(self, tables: Tables) -> None:
         """Raises MapFullError when the policy does not fit; the slot is of no use then, and nobody uses it."""
-        for name, entries in tables.entries.items():
+
+        def fill(name: str, table: libbpf.Map) -> None:
+            entries = tables.entries[name]
             try:
-                self.map(name).put_all(entries)
+                batches.put(table, entries.key_bytes, entries.value_bytes)
             except MapFullError as exc:
-                raise _too_big(name, len(entries), self.map(name).capacity()) from exc
+                raise _too_big(name, len(entries), table.capacity()) from exc
+
+        self._on_maps(tuple(tables.entries), fill)
         self.map("tcm_slots").put(abi.U32.pack(tables.slot), tables.header.encode())
 
     def put_header(self, slot: int, header: abi.SlotHeader) -> None:
         self.map("tcm_slots").put(abi.U32.pack(slot), header.encode())
 
-    def read_slot(self, slot: int) -> dict[str, dict[bytes, bytes]]:
-        """Everything the policy maps hold for a slot."""
-        return {
-            name: {k: v for k, v in self.map(name).items() if entry_slot(name, k) == slot}
-            for name in POLICY_MAPS
-        }
+    def slot_checksums(self, slot: int) -> dict[str, int]:
+        """Of what each policy map holds for a slot."""
+        return self._on_maps(POLICY_MAPS, lambda name, table: slots.checksum_of(name, table, slot))
+
+    def _on_maps(self, names: Sequence[str], act: Callable[[str, libbpf.Map], T]) -> dict[str, T]:
+        """Does one thing to several maps at once: ctypes holds no lock of Python's while the kernel works."""
+        tables = [self.map(name) for name in names]
+        with ThreadPoolExecutor(len(names)) as threads:
+            return dict(zip(names, threads.map(act, names, tables)))
 
     def failsafe(self) -> frozenset[bytes]:
         return frozenset(self.map("tcm_failsafe"))

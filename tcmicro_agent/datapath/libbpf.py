@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ctypes import (
     CFUNCTYPE,
     byref,
@@ -27,8 +27,9 @@ if TYPE_CHECKING:  # generic for the type checker only
 
 BATCH = 4096
 LRU_HASH = 9  # enum bpf_map_type
-ENOENT, E2BIG, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP = 2, 7, 22, 28, 38, 95
-ENOTSUPP = 524  # what old kernels answer for a batch operation a map type does not have
+ENOENT, E2BIG, EINVAL, ENOSPC = 2, 7, 22, 28
+# EINVAL, ENOSYS, EOPNOTSUPP or ENOTSUPP: what kernels say that have no such call
+NO_BATCH = (EINVAL, 38, 95, 524)
 
 
 class _TestRunOptions(ctypes.Structure):
@@ -90,7 +91,7 @@ def _check(result: int, what: str) -> int:
     return result
 
 
-def _check_write(result: int, count: int) -> None:
+def check_write(result: int, count: int) -> None:
     """A full hash table says E2BIG, a full prefix table ENOSPC."""
     if result < 0 and ctypes.get_errno() in (E2BIG, ENOSPC):
         raise MapFullError(f"no room in a map for {count} more entries")
@@ -120,7 +121,7 @@ class Map:
         return [raw[at : at + self.value_size] for at in range(0, len(raw), self._slot)]
 
     def put(self, key: bytes, value: bytes) -> None:
-        _check_write(library().bpf_map_update_elem(self.fd, key, value, c_uint64(0)), 1)
+        check_write(library().bpf_map_update_elem(self.fd, key, value, c_uint64(0)), 1)
 
     def delete(self, key: bytes) -> bool:
         """Removes an entry; False when it was not there."""
@@ -130,27 +131,9 @@ class Map:
             return False
         return True
 
-    def put_all(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Writes many entries, in batches where the kernel and the map type have them."""
-        pending = list(entries)
-        for start in range(0, len(pending), BATCH):
-            chunk = pending[start : start + BATCH]
-            if not self._put_batch(chunk):
-                for key, value in chunk:
-                    self.put(key, value)
-
-    def _put_batch(self, chunk: list[tuple[bytes, bytes]]) -> bool:
-        keys = b"".join(key for key, _ in chunk)
-        values = b"".join(value for _, value in chunk)
-        count = c_uint32(len(chunk))
-        result = library().bpf_map_update_batch(self.fd, keys, values, byref(count), None)
-        if result < 0 and ctypes.get_errno() in (EINVAL, ENOSYS, EOPNOTSUPP, ENOTSUPP):
-            return False
-        _check_write(result, len(chunk))
-        return True
-
     def chunks(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
-        """All entries of a hash map: the keys and the values of about `size` at a time, each as one string of bytes.
+        """All entries: the keys and the values of about `size` at a time, each as one string of bytes. Maps that the
+        kernel has no batch call for (prefix tables before 5.13) come as a whole.
 
         An entry that comes or goes meanwhile may or may not be seen. Nothing is marked as used in an LRU map.
         """
@@ -161,6 +144,9 @@ class Map:
             if code == ENOSPC:  # one bucket alone holds more
                 size *= 2
                 continue
+            if code in NO_BATCH:
+                found = dict(self.items())
+                keys, values, code = b"".join(found), b"".join(found.values()), ENOENT
             if keys:
                 yield keys, values
             if code == ENOENT:
@@ -170,16 +156,16 @@ class Map:
     def _get_batch(
         self, start: Bytes | None, following: Bytes, size: int
     ) -> tuple[bytes, bytes, int]:
-        """Keys and values from a position on, and 0, ENOENT (these were the last) or ENOSPC."""
+        """Keys and values from a position on, and 0, ENOENT (these were the last), ENOSPC or one of NO_BATCH."""
         keys = create_string_buffer(size * self.key_size)
         values = create_string_buffer(size * self._value_bytes)
         count, lookup = c_uint32(size), library().bpf_map_lookup_batch
         code = 0
         if lookup(self.fd, start, following, keys, values, byref(count), None) < 0:
             code = ctypes.get_errno()
-            if code not in (ENOENT, ENOSPC):
+            if code not in (ENOENT, ENOSPC, *NO_BATCH):
                 _check(-1, "read map entries")
-        read = 0 if code == ENOSPC else count.value
+        read = count.value if code in (0, ENOENT) else 0
         octets = read * self.key_size, read * self._value_bytes
         return ctypes.string_at(keys, octets[0]), ctypes.string_at(values, octets[1]), code
 

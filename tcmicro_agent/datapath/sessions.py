@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tcmicro_agent import abi
 from tcmicro_agent.abi import SessionTable
-from tcmicro_agent.datapath import libbpf
+from tcmicro_agent.datapath import batches, libbpf
 from tcmicro_agent.sessions import NO_GENERATION, Chunk
 
 Entry = tuple[bytes, bytes]
@@ -38,7 +38,8 @@ class Sessions:
 
     def put(self, table: SessionTable, entries: Sequence[Entry]) -> None:
         """Adds sessions that are certain not to be there."""
-        self._map(table.map_name).put_all(entries)
+        keys, values = (b"".join(part) for part in zip(*entries)) if entries else (b"", b"")
+        batches.put(self._map(table.map_name), keys, values)
 
     def put_unless_used(self, table: SessionTable, entries: Sequence[Entry]) -> None:
         """Adds sessions, but for those that the programs have used here since they were added before."""

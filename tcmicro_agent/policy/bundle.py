@@ -4,84 +4,146 @@ from __future__ import annotations
 
 import hashlib
 import json
-from ipaddress import ip_network
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from tcmicro_agent.errors import BundleError
-from tcmicro_agent.jsonutil import Reader, read
+from tcmicro_agent.jsonutil import Reader, loads, read
+from tcmicro_agent.policy.bundle_reader import read_bundle
 from tcmicro_agent.policy.model import (
     BUNDLE_SCHEMA,
     Action,
     Bundle,
-    Direction,
-    Endpoint,
     Identity,
     IdentityInfo,
-    Mode,
-    Network,
-    Protocol,
     Rule,
-    Service,
 )
 
-MAX_IDENTITY = 2**31
+T = TypeVar("T")
 
 
-def to_document(bundle: Bundle) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Text:
+    """A bundle as canonical JSON, and the digest in it: the sha256 of all the rest."""
+
+    digest: str
+    content: bytes
+
+
+class Writer:
+    """Bundles as text. What several of them share, one and the same object, is formatted once."""
+
+    def __init__(self) -> None:
+        self._formatted: dict[int, tuple[object, bytes]] = {}
+
+    def write(self, bundle: Bundle) -> Text:
+        members = {
+            "kind": canonical("Bundle"),
+            "schema": canonical(BUNDLE_SCHEMA),
+            "host": canonical(bundle.host),
+            "mode": canonical(bundle.mode.value),
+            "defaults": canonical(_defaults(bundle)),
+            "identities": self._once(bundle.identities, _identities),
+            "endpoints": self._once(bundle.endpoints, _endpoints),
+            "rules": self._once(bundle.rules, _rules),
+        }
+        digest = hashlib.sha256(_object(members)).hexdigest()
+        return Text(digest, _object({**members, "digest": canonical(digest)}))
+
+    def _once(self, part: T, form: Callable[[T], bytes]) -> bytes:
+        if id(part) not in self._formatted:
+            self._formatted[id(part)] = part, form(part)  # the part is kept, and so is its id
+        return self._formatted[id(part)][1]
+
+
+def write(bundle: Bundle) -> Text:
+    """The bundle as text. Made once: a bundle never changes, and the text stays with it."""
+    known: Text | None = vars(bundle).get("text")
+    if known is None:
+        known = vars(bundle)["text"] = Writer().write(bundle)
+    return known
+
+
+def to_document(bundle: Bundle) -> Any:
     """The bundle as JSON values, `digest` included."""
-    document: dict[str, Any] = {
-        "kind": "Bundle",
-        "schema": BUNDLE_SCHEMA,
-        "host": bundle.host,
-        "mode": bundle.mode.value,
-        "defaults": {
-            "ingress": _default(bundle.default_ingress, bundle.default_source[0]),
-            "egress": _default(bundle.default_egress, bundle.default_source[1]),
-        },
-        "identities": [_identity(info) for info in bundle.identities],
-        "endpoints": [
-            {"network": str(e.network), "identity": e.identity} for e in bundle.endpoints
-        ],
-        "rules": [_rule(rule) for rule in bundle.rules],
-    }
-    if bundle.default_forward is Action.DENY:
-        forward = _default(bundle.default_forward, bundle.forward_source)
-        document["defaults"]["forward"] = forward
-    document["digest"] = _digest(document)
-    return document
+    return json.loads(write(bundle).content)
 
 
-def canonical(document: dict[str, Any]) -> bytes:
+def canonical(value: Any) -> bytes:
     """One byte string per meaning: sorted keys, no spaces, UTF-8."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest(bundle: Bundle) -> str:
     """The sha256 that names the bundle."""
-    return str(to_document(bundle)["digest"])
+    return write(bundle).digest
+
+
+def load(text: bytes, where: str) -> Bundle:
+    """The bundle in a file's text. Raises BundleError with every fault, as `parse` and `jsonutil.loads` do."""
+    return _load_canonical(text) or parse(loads(text, BundleError, where))
 
 
 def parse(document: object) -> Bundle:
     """The bundle a document describes. Raises BundleError with every fault: shape, references, digest."""
-    return read(document, _read_bundle, BundleError)
+    return read(document, _read, BundleError)
 
 
-def _digest(document: dict[str, Any]) -> str:
-    content = {key: value for key, value in document.items() if key != "digest"}
-    return hashlib.sha256(canonical(content)).hexdigest()
+def _load_canonical(text: bytes) -> Bundle | None:
+    """The bundle in a canonical text. Such a text holds no key twice, so it needs no reader that looks for that."""
+    try:
+        bundle = parse(json.loads(text))
+    except (ValueError, RecursionError, BundleError):
+        return None
+    return bundle if write(bundle).content == text else None
+
+
+def _object(members: Mapping[str, bytes]) -> bytes:
+    """A canonical JSON object of members that are canonical JSON already."""
+    pieces = [b"{"]
+    for name, value in sorted(members.items()):
+        pieces += (canonical(name), b":", value, b",")
+    pieces[-1] = b"}"
+    return b"".join(pieces)
+
+
+def _defaults(bundle: Bundle) -> dict[str, Any]:
+    defaults = {
+        "ingress": _default(bundle.default_ingress, bundle.default_source[0]),
+        "egress": _default(bundle.default_egress, bundle.default_source[1]),
+    }
+    if bundle.default_forward is Action.DENY:
+        defaults["forward"] = _default(bundle.default_forward, bundle.forward_source)
+    return defaults
 
 
 def _default(action: Action, source: str) -> dict[str, str]:
     return {"action": action.value, "source": source}
 
 
-def _identity(info: IdentityInfo) -> dict[str, Any]:
-    return {
-        "number": info.number,
-        "name": info.name,
-        "groups": list(info.groups),
-        "labels": dict(info.labels),
-    }
+def _identities(infos: Iterable[IdentityInfo]) -> bytes:
+    return canonical(
+        [
+            {
+                "number": info.number,
+                "name": info.name,
+                "groups": info.groups,
+                "labels": dict(info.labels),
+            }
+            for info in infos
+        ]
+    )
+
+
+def _endpoints(endpoints: Mapping[str, Identity]) -> bytes:
+    """By hand, for there are many; nothing in a canonical network needs an escape."""
+    rows = [f'{{"identity":{n},"network":"{network}"}}' for network, n in endpoints.items()]
+    return f"[{','.join(rows)}]".encode()
+
+
+def _rules(rules: Iterable[Rule]) -> bytes:
+    return canonical([_rule(rule) for rule in rules])
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -93,100 +155,15 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "services": [
             {"protocol": s.protocol.value, "first": s.first, "last": s.last} for s in rule.services
         ],
-        "identities": list(rule.identities),
+        "identities": rule.identities,
         "any": rule.any_peer,
         "source": rule.source,
     }
 
 
-def _read_bundle(doc: Reader) -> Bundle:
-    if doc.get_str("kind") != "Bundle":
-        doc.fault("kind", 'not a "Bundle"')
-    doc.get_int("schema", BUNDLE_SCHEMA, BUNDLE_SCHEMA, "known bundle schema")
-    defaults = doc.get_object("defaults")
-    ingress, egress = defaults.get_object("ingress"), defaults.get_object("egress")
-    forward = defaults.get_object("forward") if defaults.has("forward") else None
-    bundle = Bundle(
-        host=doc.get_str("host"),
-        mode=doc.get_enum("mode", Mode),
-        default_ingress=ingress.get_enum("action", Action),
-        default_egress=egress.get_enum("action", Action),
-        identities=tuple(_read_identity(item) for item in doc.get_objects("identities")),
-        endpoints=tuple(_read_endpoint(item) for item in doc.get_objects("endpoints")),
-        rules=tuple(_read_rule(item) for item in doc.get_objects("rules")),
-        default_source=(ingress.get_str("source"), egress.get_str("source")),
-        default_forward=forward.get_enum("action", Action) if forward else Action.ALLOW,
-        forward_source=forward.get_str("source") if forward else "",
-    )
-    _check_references(doc, bundle)
-    named = doc.get_str("digest")
-    if named != digest(bundle):
-        doc.fault("digest", f"{named[:12]} does not name this content ({digest(bundle)[:12]})")
+def _read(doc: Reader) -> Bundle:
+    bundle = read_bundle(doc)
+    named, found = doc.get_str("digest"), digest(bundle)
+    if named != found:
+        doc.fault("digest", f"{named[:12]} does not name this content ({found[:12]})")
     return bundle
-
-
-def _read_identity(item: Reader) -> IdentityInfo:
-    return IdentityInfo(
-        number=Identity(item.get_int("number", 1, MAX_IDENTITY, "identity")),
-        name=item.get_str("name"),
-        groups=item.get_strings("groups"),
-        labels=tuple(sorted(item.get_map("labels").items())),
-    )
-
-
-def _read_endpoint(item: Reader) -> Endpoint:
-    return Endpoint(
-        network=item.get_value("network", _network, ip_network("0.0.0.0/0")),
-        identity=Identity(item.get_int("identity", 0, MAX_IDENTITY, "identity")),
-    )
-
-
-def _network(text: str) -> Network:
-    return ip_network(text)
-
-
-def _read_rule(item: Reader) -> Rule:
-    rule = Rule(
-        uid=item.get_str("uid"),
-        direction=item.get_enum("direction", Direction),
-        action=item.get_enum("action", Action),
-        tier=item.get_str("tier"),
-        services=tuple(_read_service(service) for service in item.get_objects("services")),
-        identities=tuple(
-            Identity(n) for n in item.get_ints("identities", 0, MAX_IDENTITY, "identity")
-        ),
-        any_peer=item.get_bool("any"),
-        source=item.get_str("source"),
-    )
-    if not rule.services:
-        item.fault("services", "is empty: such a rule could never match")
-    return rule
-
-
-def _read_service(item: Reader) -> Service:
-    service = Service(
-        protocol=item.get_enum("protocol", Protocol),
-        first=item.get_int("first", 0, 65535, "port"),
-        last=item.get_int("last", 0, 65535, "port"),
-    )
-    whole = (service.first, service.last) == (0, 65535)
-    if service.first > service.last:
-        item.fault("first", f"{service.first} lies behind last ({service.last})")
-    if service.protocol in (Protocol.ANY, Protocol.ICMP) and not whole:
-        item.fault("first", f"protocol {service.protocol.value} has no ports (0-65535 expected)")
-    return service
-
-
-def _check_references(doc: Reader, bundle: Bundle) -> None:
-    numbers = [info.number for info in bundle.identities]
-    if len(set(numbers)) < len(numbers):
-        doc.fault("identities", "two entries have one number")
-    uids = [rule.uid for rule in bundle.rules]
-    if len(set(uids)) < len(uids):
-        doc.fault("rules", "two rules have one uid")
-    networks = [endpoint.network for endpoint in bundle.endpoints]
-    if len(set(networks)) < len(networks):
-        doc.fault("endpoints", "two entries have one network")
-    used = {e.identity for e in bundle.endpoints}.union(*(r.identities for r in bundle.rules))
-    for number in sorted(used - set(numbers) - {0}):
-        doc.fault("identities", f"number {number} is used and not defined")

@@ -8,13 +8,13 @@ most specific key that exists carries the verdict of the first matching rule. Ra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tcmicro_agent.policy.evaluate import NUMBERS
 from tcmicro_agent.policy.model import (
     WORLD,
-    Action,
     Bundle,
     Direction,
     Identity,
@@ -28,74 +28,77 @@ ANY_PROTOCOL = 0
 SHAPE_ANY = 17  # bit for (any protocol, any port), TCM_SHAPE_ANY
 
 
-@dataclass(frozen=True, order=True)
-class Shape:
+class Shape(NamedTuple):
     """What a decision covers: a protocol number (0 = any) and the first `prefix` bits of the port."""
 
     protocol: int
     prefix: int
     port: int
 
-    @property
-    def bit(self) -> int:
-        return SHAPE_ANY if self.protocol == ANY_PROTOCOL else self.prefix
 
+Cover = tuple[Shape, Sequence[Shape]]  # a shape, and the wider ones that occur, narrowest first
 
 EVERYTHING = Shape(ANY_PROTOCOL, 0, 0)
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One entry of the rule table."""
+class Group:
+    """Identities that the same rules of a direction match, and for every shape that occurs the rule that decides."""
 
-    identity: Identity
     direction: Direction
-    shape: Shape
-    action: Action
-    uid: str
+    identities: Sequence[Identity]
+    decisions: Mapping[Shape, Rule]
+
+    @property
+    def shapes(self) -> int:
+        """The bits of the shapes that occur."""
+        named = {1 << shape.prefix for shape in self.decisions if shape.protocol != ANY_PROTOCOL}
+        return sum(named) | (EVERYTHING in self.decisions) << SHAPE_ANY
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """All decisions of a bundle, and per (identity, direction) the bits of the shapes that occur."""
-
-    decisions: tuple[Decision, ...]
-    shapes: Mapping[tuple[Identity, Direction], int]
+def compile_bundle(bundle: Bundle) -> tuple[Group, ...]:
+    """Decisions for every identity of the bundle, the world included: each is in one group per direction."""
+    return tuple(group for direction in Direction for group in _groups(bundle, direction))
 
 
-def compile_bundle(bundle: Bundle) -> Compiled:
-    """Decisions for every identity of the bundle, the world included."""
-    decisions: list[Decision] = []
-    shapes: dict[tuple[Identity, Direction], int] = {}
-    memo: dict[tuple[int, ...], list[tuple[Shape, Rule]]] = {}
-    for identity in sorted({WORLD, *(info.number for info in bundle.identities)}):
-        for direction in Direction:
-            picked = [
-                (position, rule)
-                for position, rule in enumerate(bundle.rules)
-                if rule.direction is direction and (rule.any_peer or identity in rule.identities)
-            ]
-            key = tuple(position for position, _ in picked)
-            if key not in memo:
-                memo[key] = decide([rule for _, rule in picked])
-            decisions += (
-                Decision(identity, direction, shape, rule.action, rule.uid)
-                for shape, rule in memo[key]
-            )
-            shapes[identity, direction] = _bits(memo[key])
-    return Compiled(tuple(decisions), shapes)
+def _groups(bundle: Bundle, direction: Direction) -> Iterator[Group]:
+    rules = [rule for rule in bundle.rules if rule.direction is direction]
+    occurring = {shape for rule in rules for shape in _shapes(rule)}
+    wider = {shape: [w for w in _wider(shape) if w in occurring] for shape in occurring}
+    covers = [[(shape, wider[shape]) for shape in _shapes(rule)] for rule in rules]
+    for positions, identities in _alike(bundle, rules).items():
+        covering = [(rules[position], covers[position]) for position in positions]
+        yield Group(direction, identities, _decide(covering))
 
 
-def decide(rules: list[Rule]) -> list[tuple[Shape, Rule]]:
-    """For every shape that occurs in `rules` (in order of precedence), the first rule that covers it."""
-    first: dict[Shape, int] = {}
+def _alike(bundle: Bundle, rules: Sequence[Rule]) -> dict[tuple[int, ...], list[Identity]]:
+    """Identities by the positions of all rules that match them."""
+    everybody = [position for position, rule in enumerate(rules) if rule.any_peer]
+    matching = {
+        number: list(everybody) for number in (WORLD, *(i.number for i in bundle.identities))
+    }
     for position, rule in enumerate(rules):
-        for shape in _shapes(rule):
-            first.setdefault(shape, position)
-    return [
-        (shape, rules[min(first[cover] for cover in _covers(shape) if cover in first)])
-        for shape in sorted(first)
-    ]
+        if not rule.any_peer:
+            for number in rule.identities:
+                matching[number].append(position)
+    alike: dict[tuple[int, ...], list[Identity]] = {}
+    for number, positions in matching.items():
+        alike.setdefault(tuple(sorted(positions)), []).append(number)
+    return alike
+
+
+def _decide(covering: Iterable[tuple[Rule, Iterable[Cover]]]) -> dict[Shape, Rule]:
+    """For every shape of rules in order of precedence, the first rule that covers it: the rule itself, or what was
+    decided before for the narrowest of the wider shapes.
+    """
+    decided: dict[Shape, Rule] = {}
+    for rule, covers in covering:
+        for shape, wider in covers:
+            if shape not in decided:
+                decided[shape] = (
+                    next((decided[w] for w in wider if w in decided), rule) if wider else rule
+                )
+    return decided
 
 
 def prefixes(first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -119,17 +122,10 @@ def _service_shapes(service: Service) -> Iterator[Shape]:
         yield Shape(NUMBERS[service.protocol], length, port)
 
 
-def _covers(shape: Shape) -> Iterator[Shape]:
-    """The shape and all wider ones around it."""
+def _wider(shape: Shape) -> Iterator[Shape]:
+    """All shapes around it, narrowest first."""
     if shape.protocol != ANY_PROTOCOL:
-        for length in range(shape.prefix, -1, -1):
+        for length in range(shape.prefix - 1, -1, -1):
             mask = (1 << PORT_BITS) - (1 << (PORT_BITS - length))
             yield Shape(shape.protocol, length, shape.port & mask)
-    yield EVERYTHING
-
-
-def _bits(decided: list[tuple[Shape, Rule]]) -> int:
-    bits = 0
-    for shape, _ in decided:
-        bits |= 1 << shape.bit
-    return bits
+        yield EVERYTHING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Union
 
 from tcmicro_agent.policy.model import (
@@ -66,8 +66,11 @@ def evaluate(bundle: Bundle, flow: NewFlow) -> Verdict:
 
 def identify(bundle: Bundle, address: Address) -> Identity:
     """The identity of the longest endpoint that holds the address, else world."""
-    found = [e for e in bundle.endpoints if address in e.network]
-    return max(found, key=lambda e: e.network.prefixlen).identity if found else WORLD
+    for length in range(address.max_prefixlen, -1, -1):
+        network = str(ip_network((address, length), strict=False))
+        if network in bundle.endpoints:
+            return bundle.endpoints[network]
+    return WORLD
 
 
 def _matches(rule: Rule, flow: NewFlow, identity: Identity) -> bool:

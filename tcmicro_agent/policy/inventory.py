@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Union
 
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.jsonutil import Reader, read, show
 from tcmicro_agent.policy.codes import Code
+from tcmicro_agent.policy.model import Network
 
 Address = Union[IPv4Address, IPv6Address]
 
@@ -22,6 +24,11 @@ class Host:
     groups: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     addresses: tuple[Address, ...]
+
+    @cached_property
+    def networks(self) -> tuple[Network, ...]:
+        """The addresses as networks of one address each."""
+        return tuple(ip_network(address) for address in self.addresses)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ whole for one host and named by the sha256 of its canonical JSON (`bundle.py`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
@@ -68,14 +69,6 @@ class IdentityInfo:
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """An address (/32, /128) or prefix and who it is. The longest prefix decides."""
-
-    network: Network
-    identity: Identity
-
-
-@dataclass(frozen=True)
 class Rule:
     """One line of policy as one host sees it. `identities` empty and `any_peer` true: everybody, the world too."""
 
@@ -98,7 +91,9 @@ class Bundle:
     default_ingress: Action
     default_egress: Action
     identities: tuple[IdentityInfo, ...]
-    endpoints: tuple[Endpoint, ...]
+    endpoints: Mapping[
+        str, Identity
+    ]  # by network as `str(ip_network(…))`; the longest prefix decides
     rules: tuple[Rule, ...]
     default_source: tuple[
         str, str

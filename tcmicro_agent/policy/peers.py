@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Union
 
 from tcmicro_agent.policy.intent import Cidrs, HostSelector
 from tcmicro_agent.policy.inventory import Host, Inventory
-from tcmicro_agent.policy.model import Endpoint, Identity, IdentityInfo, Network
+from tcmicro_agent.policy.model import Identity, IdentityInfo, Network
 from tcmicro_agent.policy.networks import Nesting, order_of
 from tcmicro_agent.policy.selection import MEANINGLESS, Names
 
@@ -54,9 +53,9 @@ class Peers:
     of_host: Mapping[str, set[Traits]]
     numbers: Mapping[Traits, Identity]
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> dict[str, Identity]:
         ordered = sorted(self.traits.items(), key=lambda item: order_of(item[0]))
-        return tuple(Endpoint(network, self.numbers[traits]) for network, traits in ordered)
+        return {str(network): self.numbers[traits] for network, traits in ordered}
 
     def matching(self, clause: Clause) -> set[Identity]:
         """The identities that a clause matches."""
@@ -91,8 +90,7 @@ def find_peers(clauses: Collection[Clause], inventory: Inventory) -> Peers:
 def _seen(host: Host, nesting: Nesting, name: str) -> Iterator[tuple[Network, Traits]]:
     """The addresses of a host and who it is there."""
     groups = tuple(group for group in host.groups if group not in MEANINGLESS)
-    for address in host.addresses:
-        network = ip_network(address)
+    for network in host.networks:
         around = nesting.around(network)
         yield network, Traits(around, groups, host.labels, name, is_host=True)
 

@@ -24,7 +24,7 @@ NO_POLICY = Bundle(
     default_ingress=Action.ALLOW,
     default_egress=Action.ALLOW,
     identities=(),
-    endpoints=(),
+    endpoints={},
     rules=(),
     default_source=("", ""),
 )

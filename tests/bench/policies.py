@@ -5,16 +5,15 @@ Peers are numbered from an address up, so that a program can count its way throu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from tcmicro_agent import abi
 from tcmicro_agent.policy.model import (
     Action,
     Bundle,
     Direction,
-    Endpoint,
     Identity,
     IdentityInfo,
     Mode,
@@ -22,7 +21,7 @@ from tcmicro_agent.policy.model import (
     Rule,
     Service,
 )
-from tcmicro_agent.tables import Tables
+from tcmicro_agent.tables import Entries, Tables
 from tests.datapath.builders import bundle, rule
 from tests.datapath.packets import TCP
 
@@ -68,7 +67,12 @@ def slot_tables(size: Size, *, slot: int, generation: int, first_identity: int =
         for protocol in size.protocols
         for port in range(PORT, PORT + size.rules)
     )
-    return Tables(slot, _header(generation), {"tcm_hosts4": hosts, "tcm_rules": rules})
+    entries = {"tcm_hosts4": _entries(hosts), "tcm_rules": _entries(rules)}
+    return Tables(slot, _header(generation), entries)
+
+
+def _entries(pairs: Sequence[tuple[bytes, bytes]]) -> Entries:
+    return Entries(b"".join(key for key, _ in pairs), b"".join(v for _, v in pairs), len(pairs))
 
 
 def _rule(identity: int, slot: int, protocol: int, port: int) -> tuple[bytes, bytes]:
@@ -120,16 +124,16 @@ def fleet(hosts: int, identities: int, rules: int, *, port: int) -> Bundle:
         default_ingress=Action.DENY,
         default_egress=Action.DENY,
         identities=tuple(IdentityInfo(Identity(n), f"group{n}") for n in range(1, identities + 1)),
-        endpoints=tuple(_endpoints(hosts, identities)),
+        endpoints=dict(_endpoints(hosts, identities)),
         rules=tuple(_fleet_rule(n, named[n], port + n) for n in range(rules)),
         default_source=("bench", "bench"),
     )
 
 
-def _endpoints(hosts: int, identities: int) -> Iterator[Endpoint]:
+def _endpoints(hosts: int, identities: int) -> Iterator[tuple[str, Identity]]:
     base = IPv4Address(FIRST_PEER)
     for n in range(hosts):
-        yield Endpoint(IPv4Network((base + n, 32)), Identity(1 + n % identities))
+        yield f"{base + n}/32", Identity(1 + n % identities)
 
 
 def _fleet_rule(number: int, identities: tuple[int, ...], port: int) -> Rule:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from tcmicro_agent import abi
 from tcmicro_agent.abi import DENY_REASONS, Reason
+from tcmicro_agent.datapath import slots
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.store import Store, read_document
-from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
+from tcmicro_agent.store import Store, read_bundle
+from tcmicro_agent.tables import POLICY_MAPS, Tables
 from tcmicro_agent.tuning import Tuning
 from tests.bench import peers
 from tests.bench.goals import Result
@@ -111,12 +112,11 @@ def _agent(stack: ExitStack, datapath: Loaded) -> Variant:
     place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     files = [place / f"{n}.json" for n in range(2)]
     for n, file in enumerate(files):
-        document = bundles.to_document(fleet(LARGE, LARGE // 10, 100, port=PORT + n))
-        file.write_bytes(bundles.canonical(document))
+        file.write_bytes(bundles.write(fleet(LARGE, LARGE // 10, 100, port=PORT + n)).content)
     agent = Agent(datapath.kernel, Store(place / "root"))
 
     def apply(file: Path) -> None:
-        if not agent.apply(bundles.parse(read_document(file))).changed:
+        if not agent.apply(read_bundle(file)).changed:
             raise MeasurementError(f"{file}: the agent found nothing to change")
 
     return _timed_swap(cycle(files), apply)
@@ -169,8 +169,7 @@ def _rewrite_in_place(datapath: Loaded) -> None:
     datapath.generation += 1
     for name in POLICY_MAPS:
         table = datapath.kernel.map(name)
-        for key in [key for key in table if entry_slot(name, key) == slot]:
-            table.delete(key)
+        slots.clear(name, table, slot)
     datapath.kernel.fill_slot(_watched(slot, datapath.generation))
 
 

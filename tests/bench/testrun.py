@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tcmicro_agent import abi
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.datapath import libbpf
+from tcmicro_agent.datapath import batches, libbpf
 from tcmicro_agent.tuning import Tuning
 from tests.bench.goals import Result
 from tests.bench.loaded import CYCLE, Loaded, floor_program, loaded
@@ -196,7 +196,7 @@ def fill_sessions(datapath: Loaded, count: int, *, table: str = "tcm_tcp4") -> N
         datapath.generation, 1, 1, 0, abi.SessionState.ESTABLISHED, 0, 0, now, 2, 1, 200, 100
     )
     keys = [session_key(table, number) for number in range(count)]
-    datapath.kernel.map(table).put_all((key, value) for key in keys)
+    batches.put(datapath.kernel.map(table), b"".join(keys), value * count)
     held = sum(datapath.kernel.sessions.counts().values())
     if held != count:
         raise MeasurementError(f"{held} of {count} sessions are in {table}")

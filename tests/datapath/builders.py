@@ -8,7 +8,6 @@ from tcmicro_agent.policy.model import (
     Action,
     Bundle,
     Direction,
-    Endpoint,
     Identity,
     IdentityInfo,
     Mode,
@@ -66,7 +65,7 @@ def bundle(
         default_egress=egress,
         default_forward=forward,
         identities=tuple(IdentityInfo(Identity(n), f"id{n}") for n in numbers),
-        endpoints=tuple(Endpoint(ip_network(n), Identity(i)) for n, i in known.items()),
+        endpoints={str(ip_network(n)): Identity(i) for n, i in known.items()},
         rules=rules,
         default_source=("p", "p"),
     )

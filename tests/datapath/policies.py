@@ -112,8 +112,7 @@ def first_packet_of(flow: NewFlow, client_port: int) -> bytes:
 def edge_addresses(policy: Bundle) -> list[Address]:
     """First and last of every network, the ones just outside, and two strangers."""
     found = {}
-    for endpoint in policy.endpoints:
-        network = endpoint.network
+    for network in map(ip_network, policy.endpoints):
         for at in (network.network_address, network.broadcast_address):
             for step in (0, -1, 1):
                 if 0 < int(at) + step < 2**network.max_prefixlen - 1:

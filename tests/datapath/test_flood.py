@@ -18,7 +18,7 @@ from world import PEER, PEER6, US, US6, World, connection, talks, tcp
 from tcmicro_agent import abi
 from tcmicro_agent.abi import Bank, Direction, Reason
 from tcmicro_agent.config import Failsafe
-from tcmicro_agent.datapath import hooks, rates
+from tcmicro_agent.datapath import batches, hooks, rates
 from tcmicro_agent.policy.model import Action, Mode, Protocol
 from tcmicro_agent.policy.model import Direction as Way
 
@@ -60,7 +60,8 @@ def exposed(datapath):
 def forget_rates(datapath) -> None:
     for name in ("tcm_syn_sources", "tcm_syn_listeners"):
         table = datapath.kernel.map(name)
-        table.put_all((abi.U32.pack(n), bytes(abi.RATE.size)) for n in range(abi.RATES))
+        keys = b"".join(map(abi.U32.pack, range(abi.RATES)))
+        batches.put(table, keys, bytes(abi.RATE.size * abi.RATES))
 
 
 def call(datapath, family, source: str, *, times: int = 1, first: int = 1000) -> list[bool]:

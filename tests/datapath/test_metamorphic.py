@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 from itertools import cycle, groupby
@@ -21,7 +21,6 @@ from tcmicro_agent.policy.model import (
     Action,
     Bundle,
     Direction,
-    Endpoint,
     Identity,
     Protocol,
     Rule,
@@ -35,12 +34,16 @@ DEAD, DEAD_RULES = range(90, 93), 2000  # identities that no address has
 NOBODY = ("192.0.2.0/24", "2001:db8:dead::/48")
 
 
-def rebuilt(policy: Bundle, *, rules: tuple[Rule, ...] = (), endpoints: object = None) -> Bundle:
+def rebuilt(
+    policy: Bundle,
+    *,
+    rules: tuple[Rule, ...] = (),
+    endpoints: Mapping[str, Identity] | None = None,
+) -> Bundle:
     """The same policy with other rules or endpoints; its identities are those that occur."""
-    found = policy.endpoints if endpoints is None else endpoints
     return bundle(
         *(rules or policy.rules),
-        endpoints={str(e.network): e.identity for e in found},
+        endpoints=dict(policy.endpoints if endpoints is None else endpoints),
         ingress=policy.default_ingress,
         egress=policy.default_egress,
         mode=policy.mode,
@@ -58,13 +61,13 @@ def equals_permuted(policy: Bundle, random: Random) -> Bundle:
 
 def networks_split(policy: Bundle, random: Random) -> Bundle:
     """Every network becomes its two halves; a half that is somebody else's already stays theirs."""
-    whole = [e for e in policy.endpoints if e.network.prefixlen == e.network.max_prefixlen]
-    parts = {e.network: e for e in whole}
-    wide = [e for e in policy.endpoints if e not in whole]
-    for endpoint in sorted(wide, key=lambda e: -e.network.prefixlen):
-        for half in endpoint.network.subnets():
-            parts.setdefault(half, Endpoint(half, endpoint.identity))
-    return rebuilt(policy, endpoints=random.sample(list(parts.values()), len(parts)))
+    networks = {ip_network(network): identity for network, identity in policy.endpoints.items()}
+    parts = {str(n): networks[n] for n in networks if n.prefixlen == n.max_prefixlen}
+    wide = [network for network in networks if str(network) not in parts]
+    for network in sorted(wide, key=lambda network: -network.prefixlen):
+        for half in network.subnets():
+            parts.setdefault(str(half), networks[network])
+    return rebuilt(policy, endpoints=dict(random.sample(list(parts.items()), len(parts))))
 
 
 def ranges_split(policy: Bundle, random: Random) -> Bundle:
@@ -108,7 +111,7 @@ def renumbered(policy: Bundle, random: Random) -> Bundle:
             replace(rule, identities=tuple(sorted(map(other, rule.identities))))
             for rule in policy.rules
         ),
-        endpoints=[replace(e, identity=other(e.identity)) for e in policy.endpoints],
+        endpoints={network: other(number) for network, number in policy.endpoints.items()},
     )
 
 
@@ -117,8 +120,8 @@ def thousands_added(policy: Bundle, random: Random) -> Bundle:
     rules = list(policy.rules)
     for number in range(DEAD_RULES):
         rules.insert(random.randint(0, len(rules)), _dead_rule(number, random))
-    strangers = [Endpoint(ip_network(network), Identity(DEAD[0])) for network in NOBODY]
-    return rebuilt(policy, rules=tuple(rules), endpoints=[*policy.endpoints, *strangers])
+    strangers = dict.fromkeys(NOBODY, Identity(DEAD[0]))
+    return rebuilt(policy, rules=tuple(rules), endpoints={**policy.endpoints, **strangers})
 
 
 def _dead_rule(number: int, random: Random) -> Rule:

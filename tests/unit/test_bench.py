@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from ipaddress import ip_address
 
 import pytest
 
 from tcmicro_agent import abi
 from tcmicro_agent.policy.compile import compile_bundle
 from tcmicro_agent.policy.evaluate import NewFlow, evaluate
-from tcmicro_agent.policy.model import Action, Direction, Identity
+from tcmicro_agent.policy.model import Action, Direction
 from tcmicro_agent.tables import encode, number_rules, rule_uids
 from tests.bench import live, measure, peers, policies, report, testrun
 from tests.bench.__main__ import run_section
@@ -248,13 +249,17 @@ def test_directly_made_slot_equals_what_the_agent_makes_of_the_same_policy():
 
 def test_unnamed_port_costs_six_lookups_and_is_refused():
     bundle = policies.six_shapes((testrun.PEER,))
-    shapes = compile_bundle(bundle).shapes[Identity(1), Direction.INGRESS]
-    assert shapes.bit_count() == 6
-    peer = bundle.endpoints[0].network.network_address
+    (group,) = (
+        group
+        for group in compile_bundle(bundle)
+        if group.direction is Direction.INGRESS and 1 in group.identities
+    )
+    assert group.shapes.bit_count() == 6
+    peer = ip_address(testrun.PEER)
     flow = NewFlow(Direction.INGRESS, peer, 6, testrun.UNNAMED_PORT)
     assert evaluate(bundle, flow).action is Action.DENY
 
 
 def test_fleet_makes_one_rule_entry_a_host():
-    compiled = compile_bundle(policies.fleet(1000, 100, 100, port=8000))
-    assert len(compiled.decisions) == 1000
+    groups = compile_bundle(policies.fleet(1000, 100, 100, port=8000))
+    assert sum(len(group.identities) * len(group.decisions) for group in groups) == 1000

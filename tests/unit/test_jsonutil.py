@@ -100,6 +100,25 @@ def test_what_is_no_object_is_one_fault(getter):
     assert problems([1], GETTERS[getter]) == ["document: [1] is not an object"]
 
 
+KINDS = {"name": str, "port": int}
+
+
+def columns(value: object) -> list[list] | None:
+    return read({"x": value}, lambda doc: doc.get_columns("x", KINDS), BundleError)
+
+
+def test_columns_of_like_objects():
+    assert columns([{"name": "a", "port": 1}, {"port": 2, "name": "b"}]) == [["a", "b"], [1, 2]]
+    assert columns([]) == [[], []]
+
+
+@pytest.mark.parametrize(
+    "odd", [3, {}, {"name": "a"}, {"name": "a", "prot": 1}, {"name": "a", "port": True}]
+)
+def test_no_columns_where_an_object_differs(odd):
+    assert columns([{"name": "a", "port": 1}, odd]) is None
+
+
 def test_defaults_stand_in_for_absent_keys_only():
     assert read({}, lambda doc: doc.get_str("x", "d"), BundleError) == "d"
     assert problems({"x": None}, lambda doc: doc.get_str("x", "d")) == ["x: null is not a string"]

@@ -8,7 +8,7 @@ from tcmicro_agent import abi
 from tcmicro_agent.abi import SlotHeader, TransitionResult, Verdict, Word
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.store import Books, Store
-from tcmicro_agent.tables import POLICY_MAPS, Tables, entry_slot
+from tcmicro_agent.tables import POLICY_MAPS, Tables, checksum, in_slot
 from tcmicro_agent.transaction import Transaction
 from tcmicro_agent.trial import Comparison
 
@@ -120,7 +120,7 @@ class FakeKernel:
         self._write()
         self.slots[slot] = EMPTY
         for name, content in self.maps.items():
-            self.maps[name] = {k: v for k, v in content.items() if entry_slot(name, k) != slot}
+            self.maps[name] = {k: v for k, v in content.items() if not _belongs(name, k, slot)}
 
     def fill_slot(self, tables: Tables) -> None:
         for name, entries in tables.entries.items():
@@ -144,8 +144,12 @@ class FakeKernel:
         """One new flow, as consult_staged() counts it."""
         self.comparisons[abi.comparison_index(direction, live, staged)] += 1
 
-    def read_slot(self, slot: int) -> dict[str, dict[bytes, bytes]]:
+    def slot_checksums(self, slot: int) -> dict[str, int]:
         return {
-            name: {k: v for k, v in content.items() if entry_slot(name, k) == slot}
+            name: checksum(item for item in content.items() if _belongs(name, item[0], slot))
             for name, content in self.maps.items()
         }
+
+
+def _belongs(name: str, key: bytes, slot: int) -> bool:
+    return in_slot(name, key, len(key), slot) == b"\1"

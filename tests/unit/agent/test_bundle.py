@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 from builders import bundle, rule
@@ -22,6 +24,36 @@ def test_round_trip():
     document = json.loads(bundles.canonical(bundles.to_document(GOOD)))
     assert bundles.parse(document) == GOOD
     assert document["digest"] == bundles.digest(GOOD)
+
+
+def test_text_is_canonical_and_its_digest_covers_all_the_rest():
+    text = bundles.write(GOOD)
+    document = json.loads(text.content)
+    assert bundles.canonical(document) == text.content
+    assert document.pop("digest") == text.digest
+    assert hashlib.sha256(bundles.canonical(document)).hexdigest() == text.digest
+
+
+def test_bundles_that_share_their_parts_are_written_as_each_alone():
+    writer = bundles.Writer()
+    for host in ("h1", "größe", '"'):
+        one = replace(GOOD, host=host)
+        assert writer.write(one) == bundles.Writer().write(one)
+        assert bundles.load(writer.write(one).content, "x") == one
+
+
+def test_any_spelling_of_the_same_json_is_the_same_bundle():
+    document = bundles.to_document(GOOD)
+    assert bundles.load(json.dumps(document, indent=1).encode(), "x") == GOOD
+    assert bundles.load(bundles.canonical(document) + b"\n", "x") == GOOD
+
+
+def test_a_key_that_stands_twice_is_refused():
+    text = bundles.write(GOOD).content
+    twice = text.replace(b'"identity":1,', b'"identity":1,"identity":1,', 1)
+    assert json.loads(twice) == json.loads(text)
+    with pytest.raises(BundleError, match='db.json: not JSON: duplicate key "identity"'):
+        bundles.load(twice, "db.json")
 
 
 def test_digest_names_the_content():
@@ -55,6 +87,83 @@ def test_a_bad_bundle_is_refused_with_the_place(document, message):
     with pytest.raises(BundleError) as caught:
         bundles.parse(document)
     assert any(message in problem for problem in caught.value.problems), caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "faults"),
+    [
+        (5, ["endpoints[1]: 5 is not an object"]),
+        ({"network": "10.0.0.2/32"}, ["endpoints[1].identity: is missing"]),
+        (
+            {"network": "10.0.0.256/32", "identity": True},
+            [
+                "endpoints[1].network: '10.0.0.256/32' does not appear to be an IPv4 or IPv6 network",
+                "endpoints[1].identity: true is not a identity (0-2147483648)",
+            ],
+        ),
+        (
+            {"network": 7, "identity": -1},
+            [
+                "endpoints[1].network: 7 is not a string",
+                "endpoints[1].identity: -1 is not a identity (0-2147483648)",
+            ],
+        ),
+        (
+            {"network": "10.0.0.2/32", "identity": 1, "tag": 1},
+            ['endpoints[1]: unknown key "tag" (known: network, identity)'],
+        ),
+        ({"network": "10.0.0.1", "identity": 1}, ["endpoints: two entries have one network"]),
+    ],
+)
+def test_one_wrong_endpoint_among_good_ones_is_named(endpoint, faults):
+    good = bundles.to_document(GOOD)["endpoints"]
+    with pytest.raises(BundleError) as caught:
+        bundles.parse(broken(endpoints=[good[0], endpoint, good[1]]))
+    found = [problem for problem in caught.value.problems if problem.startswith("endpoints")]
+    assert found == faults
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        ({"number": 0}, ["identities[1].number: 0 is not a identity (1-2147483648)"]),
+        ({"number": True}, ["identities[1].number: true is not a identity (1-2147483648)"]),
+        ({"name": 5}, ["identities[1].name: 5 is not a string"]),
+        (
+            {"groups": ["a", 5, None]},
+            [
+                "identities[1].groups[1]: 5 is not a string",
+                "identities[1].groups[2]: null is not a string",
+            ],
+        ),
+        ({"groups": "web"}, ['identities[1].groups: "web" is not a list']),
+        ({"labels": {"k": 5}}, ["identities[1].labels.k: 5 is not a string"]),
+        ({"labels": []}, ["identities[1].labels: [] is not an object"]),
+        ({"tag": 1}, ['identities[1]: unknown key "tag" (known: number, name, groups, labels)']),
+    ],
+)
+def test_one_wrong_identity_among_good_ones_is_named(change, faults):
+    good = bundles.to_document(GOOD)["identities"][0]
+    wrong = {**good, "number": 2, **change}
+    with pytest.raises(BundleError) as caught:
+        bundles.parse(broken(identities=[good, wrong]))
+    assert [p for p in caught.value.problems if p.startswith("identities[")] == faults
+
+
+@pytest.mark.parametrize("endpoints", [None, {}, "x"])
+def test_endpoints_that_are_no_list_are_one_fault(endpoints):
+    with pytest.raises(BundleError) as caught:
+        bundles.parse(broken(endpoints=endpoints))
+    assert sum(problem.startswith("endpoints") for problem in caught.value.problems) == 1
+
+
+def test_missing_endpoints_are_one_fault():
+    document = bundles.to_document(GOOD)
+    del document["endpoints"]
+    with pytest.raises(BundleError) as caught:
+        bundles.parse(document)
+    assert "endpoints: is missing" in caught.value.problems
+    assert sum(problem.startswith("endpoints") for problem in caught.value.problems) == 1
 
 
 def test_all_faults_are_reported_at_once():

@@ -13,13 +13,13 @@ from tcmicro_agent.policy.compile import (
     EVERYTHING,
     PORT_BITS,
     SHAPE_ANY,
-    Decision,
+    Group,
     Shape,
     compile_bundle,
     prefixes,
 )
 from tcmicro_agent.policy.evaluate import NewFlow, evaluate, identify
-from tcmicro_agent.policy.model import Action, Bundle, Direction
+from tcmicro_agent.policy.model import Action, Bundle, Direction, Rule
 
 PEERS = {"10.0.0.1": 1, "10.0.0.2": 2}
 port = st.one_of(st.integers(0, 65535), st.sampled_from([0, 1, 22, 80, 443, 65535]))
@@ -37,17 +37,24 @@ def test_prefixes_cover_a_range_exactly_and_briefly(one, other):
     assert len(blocks) <= 30
 
 
-def lookup(
-    table: dict, shapes: int, identity: int, direction: Direction, protocol: int, number: int
-):
+def lookup(group: Group, protocol: int, number: int) -> Rule | None:
     """find_rule of bpf/policy.h, in Python."""
     for length in range(PORT_BITS, -1, -1):
-        if shapes & 1 << length:
+        if group.shapes & 1 << length:
             mask = (1 << PORT_BITS) - (1 << PORT_BITS - length)
-            found = table.get((identity, direction, Shape(protocol, length, number & mask)))
+            found = group.decisions.get(Shape(protocol, length, number & mask))
             if found:
                 return found
-    return table.get((identity, direction, EVERYTHING)) if shapes & 1 << SHAPE_ANY else None
+    return group.decisions.get(EVERYTHING) if group.shapes & 1 << SHAPE_ANY else None
+
+
+def only_group(groups: tuple[Group, ...], identity: int, direction: Direction) -> Group:
+    (found,) = (g for g in groups if g.direction is direction and identity in g.identities)
+    return found
+
+
+def entries(policy: Bundle) -> int:
+    return sum(len(g.identities) * len(g.decisions) for g in compile_bundle(policy))
 
 
 ranges = st.tuples(port, port).map(lambda r: f"{min(r)}-{max(r)}")
@@ -78,14 +85,8 @@ def test_lookup_agrees_with_first_match(policy, number, protocol, data):
     peer = ip_address(data.draw(st.sampled_from([*PEERS, "192.0.2.1"])))
     direction = data.draw(st.sampled_from(list(Direction)))
     number = 0 if protocol == 1 else number
-    compiled = compile_bundle(policy)
-    table: dict[tuple, Decision] = {
-        (d.identity, d.direction, d.shape): d for d in compiled.decisions
-    }
-    assert len(table) == len(compiled.decisions)
-    identity = identify(policy, peer)
-    shapes = compiled.shapes[identity, direction]
-    found = lookup(table, shapes, identity, direction, protocol, number)
+    group = only_group(compile_bundle(policy), identify(policy, peer), direction)
+    found = lookup(group, protocol, number)
     expected = evaluate(policy, NewFlow(direction, peer, protocol, number))
     assert (found.uid if found else "") == expected.rule
     if found:
@@ -93,11 +94,15 @@ def test_lookup_agrees_with_first_match(policy, number, protocol, data):
 
 
 def test_a_range_costs_no_more_than_its_blocks():
-    compiled = compile_bundle(bundle(rule("p/all", "tcp/1024-65535", (1,)), endpoints=PEERS))
-    assert len(compiled.decisions) == 6
+    assert entries(bundle(rule("p/all", "tcp/1024-65535", (1,)), endpoints=PEERS)) == 6
 
 
 @pytest.mark.parametrize("services", ["tcp", "any"])
 def test_a_whole_protocol_is_one_entry(services):
-    compiled = compile_bundle(bundle(rule("p/x", services, (1,)), endpoints=PEERS))
-    assert len(compiled.decisions) == 1
+    assert entries(bundle(rule("p/x", services, (1,)), endpoints=PEERS)) == 1
+
+
+def test_identities_under_the_same_rules_share_a_group():
+    policy = bundle(rule("p/a", "tcp/80", (1, 2)), rule("p/b", "tcp/81", (3,)), endpoints=PEERS)
+    groups = [g for g in compile_bundle(policy) if g.direction is Direction.INGRESS]
+    assert [list(g.identities) for g in groups] == [[0], [1, 2], [3]]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 from builders import bundle, rule
-from fakes import CutError, FakeKernel
+from fakes import CutError, FakeClock, FakeKernel
 
 from tcmicro_agent import upkeep
-from tcmicro_agent.abi import Control
+from tcmicro_agent.abi import Control, Word
 from tcmicro_agent.abi import Mode as KernelMode
 from tcmicro_agent.datapath.kernel import NEVER
-from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.errors import KernelError, RefusedError
 from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.model import Mode
 from tcmicro_agent.reconcile import Agent, TakenBackError, effective_mode
 from tcmicro_agent.store import Books, Store, write_document
+from tcmicro_agent.tables import Tables
 from tcmicro_agent.transaction import State
 
 OLD = bundle(rule("p/ssh", "tcp/22"), endpoints={"10.0.0.1": 1})
@@ -75,6 +76,55 @@ def test_the_same_bundle_again_changes_nothing(agent):
     again = agent.apply(OLD, confirm_within=60)
     assert (again.changed, again.ops, again.transaction) == (False, (), None)
     assert agent.kernel.word == word
+
+
+class Spoilt(FakeKernel):
+    """Does not hold what was written."""
+
+    def __init__(self, clock: FakeClock, spoil) -> None:
+        super().__init__(clock)
+        self._spoil = spoil
+
+    def fill_slot(self, tables: Tables) -> None:
+        super().fill_slot(tables)
+        self._spoil(self.maps["tcm_rules"])
+
+
+def lose(content: dict[bytes, bytes]) -> None:
+    content.popitem()
+
+
+def alter(content: dict[bytes, bytes]) -> None:
+    first, second = list(content)[:2]
+    content[first], content[second] = content[second], content[first]
+
+
+def add(content: dict[bytes, bytes]) -> None:
+    key = bytearray(next(iter(content)))
+    key[0] ^= 0xFF
+    content[bytes(key)] = content[bytes(next(iter(content)))]
+
+
+@pytest.mark.parametrize("spoil", [lose, alter, add])
+def test_a_slot_that_reads_back_otherwise_is_not_made_live(clock, tmp_path, spoil):
+    kernel = Spoilt(clock, spoil)
+    agent = Agent(kernel, Store(tmp_path), clock)
+    policy = bundle(rule("p/a", "tcp/22"), rule("p/b", "tcp/80"), endpoints={"10.0.0.1": 1})
+    with pytest.raises(KernelError, match=r"slot 1 does not hold what was written to tcm_rules \("):
+        agent.apply(policy)
+    assert kernel.word == Word(0, 0, 0)
+    assert not any(kernel.maps.values())
+
+
+def test_counters_of_rules_that_the_way_back_needs_are_kept(agent):
+    agent.apply(OLD)
+    agent.apply(NEW)
+    numbers = agent.store.books().numbers
+    assert {"p/ssh", "p/web"} <= numbers.keys()
+    agent.apply(bundle(rule("p/web", "tcp/81"), endpoints={"10.0.0.1": 1}))
+    agent.apply(NEW)
+    assert "p/ssh" not in agent.store.books().numbers
+    assert agent.store.books().numbers["p/web"] == numbers["p/web"]
 
 
 def test_dry_run_says_what_it_would_do_and_does_nothing(agent, kernel):

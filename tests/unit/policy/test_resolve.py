@@ -58,7 +58,7 @@ def problems(*texts, fleet=None):
 def peers(bundle):
     """Which addresses each rule matches, as the bundle's endpoints tell it."""
     return {
-        rule.uid: [str(e.network) for e in bundle.endpoints if e.identity in rule.identities]
+        rule.uid: [n for n, number in bundle.endpoints.items() if number in rule.identities]
         for rule in bundle.rules
     }
 
@@ -72,7 +72,7 @@ def test_every_host_gets_a_bundle_of_its_own():
 
 def test_host_without_policy_allows_everything_so_that_removal_un_enforces():
     bundle = resolved(policy("db-in"))["web1"]
-    assert (bundle.mode, bundle.rules, bundle.endpoints) == (Mode.MONITOR, (), ())
+    assert (bundle.mode, bundle.rules, bundle.endpoints) == (Mode.MONITOR, (), {})
     assert (bundle.default_ingress, bundle.default_egress) == (Action.ALLOW, Action.ALLOW)
     assert bundle.default_source == ("", "")
 
@@ -182,7 +182,7 @@ def test_host_without_groups_is_not_a_stranger_of_its_network():
 def test_rule_with_anyone_among_its_peers_matches_everybody():
     bundle = resolved(policy("p", "r|allow|entity: any}, {groups: [web]|any"))["db1"]
     assert bundle.rules[0].any_peer
-    assert (bundle.rules[0].identities, bundle.endpoints) == ((), ())
+    assert (bundle.rules[0].identities, bundle.endpoints) == ((), {})
 
 
 def test_bundle_holds_only_what_its_rules_name():

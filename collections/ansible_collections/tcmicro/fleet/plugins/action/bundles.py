@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.inventory_facts impo
 )
 
 from tcmicro_agent.errors import PolicyError
-from tcmicro_agent.policy.bundle import canonical, to_document
+from tcmicro_agent.policy.bundle import Writer
 from tcmicro_agent.policy.inventory import parse_inventory
+from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.source import parse_policies
 
@@ -48,10 +49,8 @@ class ActionModule(ActionBase):
             bundles = resolve(policies, parse_inventory(document))
         except PolicyError as exc:
             raise AnsibleActionFail(exc.message) from exc
-        documents = {host: to_document(bundle) for host, bundle in bundles.items()}
-        if not self._task.check_mode:
-            _write_all(Path(args["directory"]), documents.values())
-        digests = {host: document["digest"] for host, document in documents.items()}
+        directory = None if self._task.check_mode else Path(args["directory"])
+        digests = _write_all(directory, bundles)
         result.update(changed=False, bundles=digests, directory=args["directory"])
         return result
 
@@ -83,13 +82,20 @@ def _text(path: Path) -> str:
         raise AnsibleActionFail(f"policies: {path}: {exc.strerror}") from exc
 
 
-def _write_all(directory: Path, documents: Iterable[dict[str, Any]]) -> None:
+def _write_all(directory: Path | None, bundles: Mapping[str, Bundle]) -> dict[str, str]:
+    """The digests by host; without a directory nothing is written. One text at a time: a fleet's fill no memory."""
+    writer, digests = Writer(), {}
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for document in documents:
-            _write(directory / f"{document['digest']}.json", canonical(document))
+        if directory:
+            directory.mkdir(parents=True, exist_ok=True)
+        for host, bundle in bundles.items():
+            text = writer.write(bundle)
+            digests[host] = text.digest
+            if directory:
+                _write(directory / f"{text.digest}.json", text.content)
     except OSError as exc:
         raise AnsibleActionFail(f"directory: {exc.filename or directory}: {exc.strerror}") from exc
+    return digests
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,0 +1,153 @@
+"""Bundles out of JSON: every field checked, every reference followed, every fault told with its place."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import cast
+
+from tcmicro_agent.jsonutil import Reader, all_of, all_within
+from tcmicro_agent.policy.model import (
+    BUNDLE_SCHEMA,
+    Action,
+    Bundle,
+    Direction,
+    Identity,
+    IdentityInfo,
+    Mode,
+    Protocol,
+    Rule,
+    Service,
+)
+from tcmicro_agent.policy.notation import all_canonical, canonical
+
+MAX_IDENTITY = 2**31
+
+Endpoints = tuple[list[str], list[Identity]]  # networks and who they are, in step
+
+
+def read_bundle(doc: Reader) -> Bundle:
+    """All of a bundle but its digest."""
+    if doc.get_str("kind") != "Bundle":
+        doc.fault("kind", 'not a "Bundle"')
+    doc.get_int("schema", BUNDLE_SCHEMA, BUNDLE_SCHEMA, "known bundle schema")
+    defaults = doc.get_object("defaults")
+    ingress, egress = defaults.get_object("ingress"), defaults.get_object("egress")
+    forward = defaults.get_object("forward") if defaults.has("forward") else None
+    bundle = Bundle(
+        host=doc.get_str("host"),
+        mode=doc.get_enum("mode", Mode),
+        default_ingress=ingress.get_enum("action", Action),
+        default_egress=egress.get_enum("action", Action),
+        identities=_read_identities(doc),
+        endpoints=_read_endpoints(doc),
+        rules=tuple(_read_rule(item) for item in doc.get_objects("rules")),
+        default_source=(ingress.get_str("source"), egress.get_str("source")),
+        default_forward=forward.get_enum("action", Action) if forward else Action.ALLOW,
+        forward_source=forward.get_str("source") if forward else "",
+    )
+    _check_references(doc, bundle)
+    return bundle
+
+
+def _read_identities(doc: Reader) -> tuple[IdentityInfo, ...]:
+    found = _all_identities(doc)
+    if found is None:
+        found = tuple(_read_identity(item) for item in doc.get_objects("identities"))
+    return found
+
+
+def _all_identities(doc: Reader) -> tuple[IdentityInfo, ...] | None:
+    """All at once, for there may be many. None where one is wrong: reading each tells which and how."""
+    kinds = {"number": int, "name": str, "groups": list, "labels": dict}
+    columns = doc.get_columns("identities", kinds)
+    if columns is None:
+        return None
+    numbers, names, groups, labels = columns
+    words = chain(*groups, *(found.values() for found in labels))
+    if not all_of(str, words) or not all_within(numbers, 1, MAX_IDENTITY):
+        return None
+    pairs = (tuple(sorted(found.items())) for found in labels)
+    return tuple(map(IdentityInfo, numbers, names, map(tuple, groups), pairs))
+
+
+def _read_identity(item: Reader) -> IdentityInfo:
+    return IdentityInfo(
+        number=Identity(item.get_int("number", 1, MAX_IDENTITY, "identity")),
+        name=item.get_str("name"),
+        groups=item.get_strings("groups"),
+        labels=tuple(sorted(item.get_map("labels").items())),
+    )
+
+
+def _read_endpoints(doc: Reader) -> dict[str, Identity]:
+    networks, numbers = _all_endpoints(doc) or _each_endpoint(doc)
+    endpoints = dict(zip(networks, numbers))
+    if len(endpoints) < len(networks):
+        doc.fault("endpoints", "two entries have one network")
+    return endpoints
+
+
+def _all_endpoints(doc: Reader) -> Endpoints | None:
+    """As `_all_identities`."""
+    columns = doc.get_columns("endpoints", {"network": str, "identity": int})
+    if columns is None:
+        return None
+    networks, numbers = columns
+    try:
+        known = all_canonical(networks)
+    except ValueError:
+        return None
+    return (known, numbers) if all_within(numbers, 0, MAX_IDENTITY) else None
+
+
+def _each_endpoint(doc: Reader) -> Endpoints:
+    networks, numbers = [], []
+    for item in doc.get_objects("endpoints"):
+        # a stand-in of its own, so that two wrong networks are not taken for one
+        networks.append(item.get_value("network", canonical, item.path))
+        numbers.append(Identity(item.get_int("identity", 0, MAX_IDENTITY, "identity")))
+    return networks, numbers
+
+
+def _read_rule(item: Reader) -> Rule:
+    rule = Rule(
+        uid=item.get_str("uid"),
+        direction=item.get_enum("direction", Direction),
+        action=item.get_enum("action", Action),
+        tier=item.get_str("tier"),
+        services=tuple(_read_service(service) for service in item.get_objects("services")),
+        identities=cast(
+            "tuple[Identity, ...]", item.get_ints("identities", 0, MAX_IDENTITY, "identity")
+        ),
+        any_peer=item.get_bool("any"),
+        source=item.get_str("source"),
+    )
+    if not rule.services:
+        item.fault("services", "is empty: such a rule could never match")
+    return rule
+
+
+def _read_service(item: Reader) -> Service:
+    service = Service(
+        protocol=item.get_enum("protocol", Protocol),
+        first=item.get_int("first", 0, 65535, "port"),
+        last=item.get_int("last", 0, 65535, "port"),
+    )
+    whole = (service.first, service.last) == (0, 65535)
+    if service.first > service.last:
+        item.fault("first", f"{service.first} lies behind last ({service.last})")
+    if service.protocol in (Protocol.ANY, Protocol.ICMP) and not whole:
+        item.fault("first", f"protocol {service.protocol.value} has no ports (0-65535 expected)")
+    return service
+
+
+def _check_references(doc: Reader, bundle: Bundle) -> None:
+    numbers = [info.number for info in bundle.identities]
+    if len(set(numbers)) < len(numbers):
+        doc.fault("identities", "two entries have one number")
+    uids = [rule.uid for rule in bundle.rules]
+    if len(set(uids)) < len(uids):
+        doc.fault("rules", "two rules have one uid")
+    used = set(bundle.endpoints.values()).union(*(rule.identities for rule in bundle.rules))
+    for number in sorted(used - set(numbers) - {0}):
+        doc.fault("identities", f"number {number} is used and not defined")
