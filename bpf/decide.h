@@ -20,8 +20,8 @@ static __always_inline void settle(struct verdict *v, enum tcm_verdict verdict, 
 	v->reason = reason;
 }
 
-static __always_inline void open_session(const struct context *ctx, const struct flow *f, const struct verdict *v,
-					 __u32 opener, __u32 flags)
+static __noinline int open_session(const struct context *ctx, const struct flow *f, const struct verdict *v,
+				   __u32 opener, __u32 flags)
 {
 	struct tcm_session s = {
 		.generation = ctx->slot->generation,
@@ -36,6 +36,7 @@ static __always_inline void open_session(const struct context *ctx, const struct
 	s.packets[ctx->direction & 1] = 1;
 	s.bytes[ctx->direction & 1] = ctx->skb->len;
 	remember(f, &s);
+	return 0;
 }
 
 static __always_inline bool in_mid_flow(const struct flow *f)
