@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Union
 
@@ -66,11 +67,15 @@ def evaluate(bundle: Bundle, flow: NewFlow) -> Verdict:
 
 def identify(bundle: Bundle, address: Address) -> Identity:
     """The identity of the longest endpoint that holds the address, else world."""
-    for length in range(address.max_prefixlen, -1, -1):
-        network = str(ip_network((address, length), strict=False))
-        if network in bundle.endpoints:
-            return bundle.endpoints[network]
-    return WORLD
+    found = (n for n in _networks_around(address) if n in bundle.endpoints)
+    return bundle.endpoints.get(next(found, ""), WORLD)
+
+
+@lru_cache(maxsize=256)
+def _networks_around(address: Address) -> tuple[str, ...]:
+    """Every network that holds the address, the smallest first."""
+    lengths = range(address.max_prefixlen, -1, -1)
+    return tuple(str(ip_network((address, length), strict=False)) for length in lengths)
 
 
 def _matches(rule: Rule, flow: NewFlow, identity: Identity) -> bool:
