@@ -13,6 +13,7 @@ from tcmicro_agent.jsonutil import Reader
 TIMEOUTS_S = (30, 30, 7200, 60, 10)  # TCP, by session state
 DATAGRAM_TIMEOUTS_S = (30, 180)  # unanswered, answered
 
+SESSIONS_LEAST = 1024
 SESSIONS_FLOOR = 150_000
 SESSIONS_CEILING = 1 << 20
 MEMORY_SHARE = 400  # IPv4 TCP sessions may take a 400th (0.25 %) of the host's memory
@@ -109,7 +110,7 @@ def read_tuning(doc: Reader) -> Tuning:
     sessions, policy = _part(doc, "sessions"), _part(doc, "policy")
     events, rates = _part(doc, "events"), _part(doc, "syn_rate")
     return Tuning(
-        capacity=_int(sessions, "capacity", 1024, 2**24, default.capacity),
+        capacity=_capacity(sessions),
         hosts=_int(policy, "hosts", 1024, 2**22, default.hosts),
         rules=_int(policy, "rules", 1024, 2**22, default.rules),
         tcp=sessions.get_enum("tcp", TcpMode, default.tcp) if sessions else default.tcp,
@@ -120,6 +121,14 @@ def read_tuning(doc: Reader) -> Tuning:
         syn_source=_limits(rates, "source", default.syn_source),
         syn_listener=_limits(rates, "listener", default.syn_listener),
     )
+
+
+def _capacity(sessions: Reader | None) -> int:
+    """0, which is the default: by the host's memory."""
+    found = _int(sessions, "capacity", 0, 2**24, 0)
+    if sessions and 0 < found < SESSIONS_LEAST:
+        sessions.fault("capacity", f"{found} is neither 0 (by memory) nor {SESSIONS_LEAST} or more")
+    return found
 
 
 def _part(doc: Reader, key: str) -> Reader | None:

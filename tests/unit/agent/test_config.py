@@ -33,6 +33,18 @@ def test_everything_set():
     assert address[:1] == b"\xfd"
 
 
+def test_sessions_are_sized_by_memory_unless_a_number_is_given():
+    gigabyte = 1 << 30
+    for document in ({}, {"sessions": {}}, {"sessions": {"capacity": 0}}):
+        tuning = config.parse(document).tuning
+        assert tuning.map_sizes(gigabyte // 2)["tcm_tcp4"] == 150_000
+        assert 400_000 < tuning.map_sizes(24 * gigabyte)["tcm_tcp4"] < 450_000
+        assert tuning.map_sizes(1024 * gigabyte)["tcm_tcp4"] == 1 << 20
+    sizes = config.parse({"sessions": {"capacity": 8000}}).tuning.map_sizes(gigabyte)
+    names = ("tcm_tcp4", "tcm_tcp6", "tcm_other4", "tcm_other6")
+    assert [sizes[name] for name in names] == [8000, 4000, 2000, 1000]
+
+
 def test_ipv4_failsafe_is_mapped():
     entry = {"protocol": "tcp", "port": 22, "cidr": "10.0.0.0/8"}
     [key] = config.parse({"failsafe": [entry]}).failsafe_keys()
