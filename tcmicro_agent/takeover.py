@@ -75,6 +75,16 @@ def drift(kernel: Kernel, sizes: Mapping[str, int]) -> list[str]:
     return found
 
 
+def refuse_while_unfinished(kernel: Kernel) -> None:
+    """Another policy would be built where nobody looks yet."""
+    before = " and ".join(map(str, predecessors.find(kernel.pins)))
+    if before:
+        raise RefusedError(
+            f"{before} is still there, and the agent has not taken it over",
+            hint="see why: journalctl -u tcmicro-agent; and restart the agent",
+        )
+
+
 def reinstate(agent: Agent) -> None:
     """The confirmed policy under the number it has, in maps that are not in use: what they held is not evidence."""
     with agent.store.lock():

@@ -63,7 +63,7 @@ def add_verbs(add: Adder, seconds: Callable[[str], int]) -> None:
 def policy_stage(args: argparse.Namespace) -> verbs.Result:
     bundle = bundles.parse(read_document(Path(args.file)))
     share = Share(args.share, args.share_for)
-    outcome = staging.stage(verbs.agent(), bundle, share, dry_run=args.dry_run)
+    outcome = staging.stage(verbs.agent_for_change(), bundle, share, dry_run=args.dry_run)
     return report.document("PolicyStage", **_staged(outcome, share), ops=list(outcome.ops)), 0
 
 
@@ -79,7 +79,9 @@ def policy_unstage(_: argparse.Namespace) -> verbs.Result:
 
 def policy_promote(args: argparse.Namespace) -> verbs.Result:
     within = args.confirm_within
-    promoted = staging.promote(verbs.agent(), confirm_within=within, dry_run=args.dry_run)
+    promoted = staging.promote(
+        verbs.agent_for_change(), confirm_within=within, dry_run=args.dry_run
+    )
     return report.document("PolicyPromote", **verbs.change(promoted, within)), 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tcmicro_agent import config as configuration
 from tcmicro_agent import preflight as checks
-from tcmicro_agent import release, report
+from tcmicro_agent import release, report, takeover
 from tcmicro_agent.datapath import hooks, predecessors
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
@@ -30,6 +30,13 @@ def agent() -> Agent:
     return Agent(Kernel(), Store())
 
 
+def agent_for_change() -> Agent:
+    """For what builds a policy: only where that policy would rule."""
+    found = agent()
+    takeover.refuse_while_unfinished(found.kernel)
+    return found
+
+
 def status(_: argparse.Namespace) -> Result:
     here = agent()
     return report.status(here, here.store.config()), 0
@@ -44,7 +51,7 @@ def policy_list(_: argparse.Namespace) -> Result:
 
 
 def policy_apply(args: argparse.Namespace) -> Result:
-    here = agent()
+    here = agent_for_change()
     gc.disable()  # a large bundle makes a million objects, none of them garbage before the end
     bundle = read_bundle(Path(args.file))
     done = here.apply(bundle, confirm_within=args.confirm_within, dry_run=args.dry_run)

@@ -245,11 +245,18 @@ def test_a_capacity_that_is_changed_holds_after_a_restart_and_no_flow_is_lost(ho
     kernel.close()
 
 
-def test_what_another_abi_left_is_drift_and_goes_with_detach(host):
+def test_a_take_over_that_was_cut_is_drift_and_no_time_for_a_policy(host):
     (host.pins.parent / "1").mkdir()
     assert host.status()["drift"] == [
         "the datapath of abi 1 is still there: restart the agent to take it over"
-    ]  # that nothing of it stays is looked at after every test
+    ]
+    code, error = host.run("policy", "apply", host.write(OPEN))
+    assert code == 3
+    assert "the agent has not taken it over" in error["error"]["message"]
+    host.stop()
+    host.start()
+    assert host.status()["drift"] == []
+    (host.pins.parent / "1").mkdir()  # that detach removes it too is looked at after every test
 
 
 def test_a_bad_config_is_refused_and_changes_nothing(host):
