@@ -252,7 +252,7 @@ class Agent:
 
     def _verify(self, built: tables.Tables) -> None:
         held = self.kernel.slot_checksums(built.slot)
-        wrong = [n for n, made in built.entries.items() if held[n] != tables.checksum(made)]
+        wrong = [n for n, made in built.entries.items() if held[n] != made.checksum()]
         if wrong:
             self.kernel.clear_slot(built.slot)
             raise KernelError(

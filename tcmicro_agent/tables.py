@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_network
+from itertools import compress, count
 from struct import Struct, iter_unpack
 
 from tcmicro_agent import abi
@@ -48,6 +49,9 @@ class Entries:
             return iter(())
         key_size, value_size = (len(b) // self.count for b in (self.key_bytes, self.value_bytes))
         return zip(rows(self.key_bytes, key_size), rows(self.value_bytes, value_size))
+
+    def checksum(self) -> int:
+        return checksum(map(b"".join, self))
 
 
 @dataclass(frozen=True)
@@ -121,19 +125,19 @@ def rows(data: bytes, size: int) -> Iterator[bytes]:
     return (row for (row,) in iter_unpack(f"{size}s", data))
 
 
-def checksum(entries: Iterable[tuple[bytes, bytes]]) -> int:
-    """One number for the content of a map, whatever order it comes in: the sum of a hash of each entry.
+def checksum(entries: Iterable[bytes]) -> int:
+    """One number for the content of a map, whatever order it comes in: the sum of a hash of each key with its value.
 
     Python hashes bytes by SipHash with a key of its own in every process, so two contents with one sum are an accident
-    of 1 in 2**60. Not so the hash of a pair: its sum hardly tells when two keys change values.
+    of 1 in 2**60.
     """
-    return sum(map(hash, map(b"".join, entries)))
+    return sum(map(hash, entries))
 
 
-def in_slot(name: str, keys: bytes, size: int, slot: int) -> bytes:
-    """For each key of a policy map, `size` bytes long, one byte: 1 when it belongs to the slot, else 0."""
+def in_slot(name: str, keys: bytes, size: int, slot: int) -> Iterator[int]:
+    """Where among the keys of a policy map, `size` bytes each, those stand that belong to the slot."""
     is_slot = bytes(slot) + b"\1" + bytes(255 - slot)
-    return keys[SLOT_BYTE[name] :: size].translate(is_slot)
+    return compress(count(), keys[SLOT_BYTE[name] :: size].translate(is_slot))
 
 
 def _shapes(groups: Iterable[Group], direction: Direction) -> dict[Identity, int]:

@@ -28,7 +28,7 @@ def built(policy: Bundle, slot: int) -> tables.Tables:
 
 
 def checksums(made: tables.Tables) -> dict[str, int]:
-    return {name: tables.checksum(entries) for name, entries in made.entries.items()}
+    return {name: entries.checksum() for name, entries in made.entries.items()}
 
 
 EMPTY = dict.fromkeys(tables.POLICY_MAPS, 0)

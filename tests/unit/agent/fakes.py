@@ -146,10 +146,10 @@ class FakeKernel:
 
     def slot_checksums(self, slot: int) -> dict[str, int]:
         return {
-            name: checksum(item for item in content.items() if _belongs(name, item[0], slot))
+            name: checksum(k + v for k, v in content.items() if _belongs(name, k, slot))
             for name, content in self.maps.items()
         }
 
 
 def _belongs(name: str, key: bytes, slot: int) -> bool:
-    return in_slot(name, key, len(key), slot) == b"\1"
+    return list(in_slot(name, key, len(key), slot)) == [0]
