@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 from tcmicro_agent import abi
 from tcmicro_agent.errors import BundleError
+from tcmicro_agent.interfaces import parse_name
 from tcmicro_agent.jsonutil import Reader, read
 from tcmicro_agent.policy.evaluate import NUMBERS
 from tcmicro_agent.policy.model import Direction, Mode, Network, Protocol
@@ -79,7 +80,7 @@ def _read_config(doc: Reader) -> Config:
     metrics = doc.get_object("metrics") if doc.has("metrics") else None
     return Config(
         mode=doc.get_enum("mode", Mode, default.mode),
-        interfaces=doc.get_strings("interfaces") if doc.has("interfaces") else default.interfaces,
+        interfaces=_read_interfaces(doc) if doc.has("interfaces") else default.interfaces,
         hook=doc.get_enum("hook", HookKind, default.hook),
         metrics_address=metrics.get_str("address", default.metrics_address)
         if metrics
@@ -90,6 +91,13 @@ def _read_config(doc: Reader) -> Config:
         failsafe=_read_failsafes(doc) if doc.has("failsafe") else (),
         tuning=read_tuning(doc),
     )
+
+
+def _read_interfaces(doc: Reader) -> tuple[str, ...]:
+    names = doc.get_values("interfaces", parse_name)
+    if not names:
+        doc.fault("interfaces", 'names none; "auto" is every one that owns the packets it carries')
+    return names
 
 
 def _read_failsafes(doc: Reader) -> tuple[Failsafe, ...]:

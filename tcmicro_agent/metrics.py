@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -22,19 +22,23 @@ from tcmicro_agent.sweep import Sweep
 from tcmicro_agent.version import VERSION
 
 Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
+Repairs = Mapping[tuple[str, str], int]  # by interface and direction
 MAX_RULES = 500  # more rules than this are counted by `policy list` only
 
 
 class AgentCollector(Collector):
     """One scrape: fresh handles, so a datapath that was replaced meanwhile is read, not the old one."""
 
-    def __init__(self, agent: Agent, config: Config, sweep: Sweep) -> None:
+    def __init__(
+        self, agent: Agent, config: Callable[[], Config], sweep: Sweep, repairs: Repairs
+    ) -> None:
         self._agent = agent
-        self._config = config
+        self._config = config  # the present one: it may be reloaded
         self._sweep = sweep
+        self._repairs = repairs
 
     def collect(self) -> Iterator[Metric]:
-        state = report.enforcement(self._agent, self._config)
+        state = report.enforcement(self._agent, self._config())
         yield _info(state)
         yield _gauge(
             "enforcing",
@@ -44,6 +48,7 @@ class AgentCollector(Collector):
         yield _gauge(
             "policy_generation", "Number of the live generation", state["policy"]["generation"]
         )
+        yield _hook_repairs(self._repairs)
         yield from _packets(self._agent)
         yield from _events(self._agent)
         yield from _floods(self._agent)
@@ -147,6 +152,17 @@ def _staged(agent: Agent, staged: dict[str, Any] | None) -> Iterator[Metric]:
         ("share", "Percent of the new flows that the staged policy judges now"),
     ):
         yield _gauge(f"staged_{name}", text, staged[name] if staged else 0)
+
+
+def _hook_repairs(repairs: Repairs) -> Metric:
+    found = CounterMetricFamily(
+        "tc_micro_hook_repairs",
+        "Programs of ours that somebody removed from an interface, put back",
+        labels=["interface", "direction"],
+    )
+    for labels, count in dict(repairs).items():
+        found.add_metric(list(labels), count)
+    return found
 
 
 def _packets(agent: Agent) -> Iterator[Metric]:

@@ -97,7 +97,7 @@ HINTS = {
     "btf": "enforcement works without it; tracing needs CONFIG_DEBUG_INFO_BTF",
     "jit": "programs are interpreted, several times slower: sysctl net.core.bpf_jit_enable=1",
     "bpffs": f"mount -t bpf bpf {BPFFS}",
-    "foreign_programs": "they keep running beside ours: a packet must pass both",
+    "foreign_programs": "they keep running beside ours; on clsact one that accepts keeps packets from ours",
     "datapath": "this release takes it over: no packet goes unjudged, connections go on; counters begin at 0",
     "policy_change": "confirm or revert it first: it cannot be carried over to another abi",
     "root": "run as root; with Ansible: become: true",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tcmicro_agent import abi, tables, takeover, trial_report
+from tcmicro_agent.attachments import Survey, survey
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import events, hooks, host, rates
+from tcmicro_agent.datapath import events, host, rates
+from tcmicro_agent.interfaces import Interface, left_out
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sessions import Query
 from tcmicro_agent.transaction import State, Transaction
@@ -43,17 +46,20 @@ def status(agent: Agent, config: Config) -> dict[str, Any]:
 def enforcement(agent: Agent, config: Config) -> dict[str, Any]:
     """What is hooked, which policy rules and what is amiss; walks no counters and no sessions."""
     loaded = agent.kernel.loaded
-    interfaces = _interfaces(agent, config) if loaded else []
+    found = survey(agent.kernel, config) if loaded else Survey()
+    guarded = [_guarded(agent, config, interface) for interface in found.guarded]
     return {
         "datapath": {
             "loaded": loaded,
-            "hook": _hook(agent, config) if loaded else None,
+            "hook": _hook(agent, config, found.guarded) if loaded else None,
             "mode": config.mode.value,
-            "interfaces": interfaces,
+            "interfaces": guarded,
+            "unguarded": _unguarded(found, config),
         },
         "policy": _policy(agent) if loaded else NO_POLICY,
         "drift": [
-            *_drift(loaded, interfaces),
+            *_drift(loaded, guarded),
+            *found.problems,
             *takeover.drift(agent.kernel, config.tuning.map_sizes(host.memory_bytes())),
         ],
     }
@@ -194,22 +200,22 @@ def _process(said: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _interfaces(agent: Agent, config: Config) -> list[dict[str, Any]]:
+def _guarded(agent: Agent, config: Config, interface: Interface) -> dict[str, Any]:
+    on = agent.kernel.attached(config.hook.value, interface)
+    return {"name": interface.name, **{way.name.lower(): there for way, there in on.items()}}
+
+
+def _unguarded(found: Survey, config: Config) -> list[dict[str, str]]:
+    """Links that own their packets, and why nothing of ours judges them."""
+    guarded = {interface.name for interface in found.guarded}
+    reasons = left_out(found.links, config.interfaces)
     return [
-        {
-            "name": interface.name,
-            **{
-                direction.name.lower(): on
-                for direction, on in agent.kernel.attached(config.hook.value, interface).items()
-            },
-        }
-        for interface in hooks.interfaces(config.interfaces)
+        {"name": name, "reason": reason} for name, reason in reasons.items() if name not in guarded
     ]
 
 
-def _hook(agent: Agent, config: Config) -> str | None:
-    found = hooks.interfaces(config.interfaces)
-    return agent.kernel.hook(config.hook.value, found[0]).name if found else None
+def _hook(agent: Agent, config: Config, guarded: Sequence[Interface]) -> str | None:
+    return agent.kernel.hook(config.hook.value, guarded[0]).name if guarded else None
 
 
 def _policy(agent: Agent) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Keeping a host as configured: load and attach, then repair whatever differs. Each step stands alone."""
+"""Keeping a host as configured: load and attach, then repair what differs but for the hooks. Each step stands alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tcmicro_agent import follower, plan, staging, takeover
+from tcmicro_agent import attachments, follower, plan, staging, takeover
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import hooks, host
+from tcmicro_agent.datapath import host
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.takeover import Step
 
@@ -36,8 +36,7 @@ def _load(agent: Agent, release: Path, config: Config, sizes: Mapping[str, int])
 
 def _attach_all(agent: Agent, config: Config) -> None:
     with agent.store.lock():
-        for interface in hooks.interfaces(config.interfaces):
-            agent.kernel.attach(config.hook.value, interface)
+        attachments.attach(agent.kernel, config)
 
 
 def converge(agent: Agent, config: Config) -> list[str]:
@@ -45,7 +44,6 @@ def converge(agent: Agent, config: Config) -> list[str]:
     return [
         *write_settings(agent, config),
         *write_failsafe(agent, config),
-        *_attach(agent, config),
         *settle(agent),
         *_restore(agent, config),
         *staging.follow_ceiling(agent, config.mode),
@@ -63,15 +61,6 @@ def write_settings(agent: Agent, config: Config) -> list[str]:
 def write_failsafe(agent: Agent, config: Config) -> list[str]:
     added, removed = agent.kernel.set_failsafe(config.failsafe_keys())
     return [f"failsafe: {added} added, {removed} removed"] if added or removed else []
-
-
-def _attach(agent: Agent, config: Config) -> list[str]:
-    done = []
-    for interface in hooks.interfaces(config.interfaces):
-        if not all(agent.kernel.attached(config.hook.value, interface).values()):
-            agent.kernel.attach(config.hook.value, interface)
-            done.append(f"attached to {interface.name}")
-    return done
 
 
 def settle(agent: Agent) -> list[str]:

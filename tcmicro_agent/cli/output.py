@@ -42,6 +42,7 @@ def _status(doc: dict[str, Any]) -> str:
         ("release", doc["release"]),
         ("agent", f"running, pid {agent['pid']}" if agent["running"] else "NOT RUNNING"),
         ("datapath", f"{datapath['hook']} on {interfaces}" if datapath["loaded"] else "NOT LOADED"),
+        *(("not guarded", f"{i['name']}: {i['reason']}") for i in datapath["unguarded"]),
         ("policy", _policy_line(policy)),
         ("staged", staged_text.status_line(policy["staged"])),
         ("transaction", _transaction_line(doc["transaction"])),

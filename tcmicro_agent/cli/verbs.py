@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tcmicro_agent import attachments, release, report, takeover
 from tcmicro_agent import config as configuration
 from tcmicro_agent import preflight as checks
-from tcmicro_agent import release, report, takeover
-from tcmicro_agent.datapath import hooks, predecessors
+from tcmicro_agent.datapath import predecessors
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.reconcile import Agent, Outcome
@@ -82,7 +82,7 @@ def preflight(args: argparse.Namespace) -> Result:
 
 def detach(_: argparse.Namespace) -> Result:
     here = agent()
-    done = [f"detached from {interface.name}" for interface in _detach_all(here.kernel)]
+    done = [f"detached from {name}" for name in attachments.detach(here.kernel)]
     if here.kernel.pins.exists():
         here.kernel.unpin()
         done.append(f"removed {here.kernel.pins}")
@@ -100,13 +100,6 @@ def run(_: argparse.Namespace) -> Result:
     here = agent()
     Daemon(here, here.store, release.ROOT).run()
     return {}, 0
-
-
-def _detach_all(kernel: Kernel) -> list[hooks.Interface]:
-    present = hooks.interfaces(("auto",)) if kernel.pins.exists() else []
-    for interface in present:
-        kernel.detach(interface)
-    return present
 
 
 def outcome(done: Outcome) -> dict[str, Any]:

@@ -7,29 +7,44 @@ direction (our priority, handle and name); nobody else's filter and no clsact qd
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import closing
-from dataclasses import dataclass
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from struct import Struct
+from typing import Protocol
 
 from tcmicro_agent.abi import Direction
 from tcmicro_agent.datapath import libbpf
+from tcmicro_agent.datapath.netlink import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    Netlink,
+    attribute,
+    attributes,
+    text,
+)
 from tcmicro_agent.errors import KernelError
+from tcmicro_agent.interfaces import Interface
 
 TCX_ATTACH_TYPES = {Direction.INGRESS: 46, Direction.EGRESS: 47}  # enum bpf_attach_type
+
+RTM_NEWQDISC, RTM_GETQDISC = 36, 38
+RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
+TC_MESSAGE = Struct(
+    "=BxxxiIII"
+)  # struct tcmsg: family, interface, handle, parent, priority and protocol
+TC_H_CLSACT = 0xFFFFFFF1
+CLSACT_HANDLE = 0xFFFF0000
 CLSACT_PARENTS = {Direction.INGRESS: 0xFFFFFFF2, Direction.EGRESS: 0xFFFFFFF3}
+TCA_KIND, TCA_OPTIONS = 1, 2
+TCA_BPF_FD, TCA_BPF_NAME, TCA_BPF_FLAGS, TCA_BPF_ID = 6, 7, 8, 11
+TCA_BPF_FLAG_ACT_DIRECT = 1
 PRIORITY = 49000
 HANDLE = 1
 ETH_P_ALL = 3
-TCA_BPF_ID = 11
-ARPHRD_ETHER = "1"
-
-
-@dataclass(frozen=True)
-class Interface:
-    name: str
-    index: int
+U32 = Struct("=I")
 
 
 class Hook(Protocol):
@@ -43,28 +58,18 @@ class Hook(Protocol):
 
     def attached(self, interface: Interface, direction: Direction) -> int | None: ...
 
-    def detach(self, interface: Interface, direction: Direction) -> None: ...
+    def detach(self, index: int, direction: Direction) -> None: ...
 
-
-def interfaces(wanted: tuple[str, ...], sysfs: Path = Path("/sys/class/net")) -> list[Interface]:
-    """The interfaces to guard: those named, or with "auto" every Ethernet one that is not enslaved, never lo."""
-    found = []
-    for entry in sorted(sysfs.iterdir()):
-        if not (entry / "ifindex").exists():
-            continue
-        named = entry.name in wanted
-        if named or ("auto" in wanted and _guardable(entry)):
-            found.append(Interface(entry.name, int((entry / "ifindex").read_text())))
-    return found
-
-
-def _guardable(entry: Path) -> bool:
-    ethernet = (entry / "type").read_text().strip() == ARPHRD_ETHER
-    return ethernet and entry.name != "lo" and not (entry / "master").exists()
+    def present(self) -> set[int]:
+        """Indexes of the interfaces where something of ours hangs, or hung when they were still there."""
 
 
 class Tcx:
-    """Pinned links, one per interface and direction, named by interface index."""
+    """Pinned links, one per interface and direction, named by interface index.
+
+    Ours comes first: one that runs before us and says TCX_PASS ends the chain, and the packet would not be judged.
+    We say TCX_NEXT, so that all others still run. Who puts himself before us later runs before us.
+    """
 
     name = "tcx"
 
@@ -72,43 +77,41 @@ class Tcx:
         self._pins = pins
 
     def attach(self, interface: Interface, direction: Direction, program: libbpf.Program) -> None:
-        pin = self._pin(interface, direction)
-        if pin.exists() and self._swap(pin, interface, program):
+        pin = self._pin(interface.index, direction)
+        if self.attached(interface, direction) is not None:
+            with _opened(libbpf.get(pin)) as link:
+                libbpf.link_update(link, program)
             return
-        link = libbpf.link_create(program, interface.index, TCX_ATTACH_TYPES[direction])
-        try:
+        self.detach(
+            interface.index, direction
+        )  # of an interface that is gone, or cut short before it had its name
+        place = TCX_ATTACH_TYPES[direction]
+        created = libbpf.link_create(program, interface.index, place, first=True)
+        with _opened(created) as link:
             libbpf.pin(link, pin)
-        finally:
-            os.close(link)
 
     def attached(self, interface: Interface, direction: Direction) -> int | None:
-        pin = self._pin(interface, direction)
+        """The interface is asked too: a link stays with one that moves to another network namespace."""
+        pin = self._pin(interface.index, direction)
         if not pin.exists():
             return None
-        link = libbpf.get(pin)
-        try:
+        with _opened(libbpf.get(pin)) as link:
             program, index = libbpf.link_target(link)
-        finally:
-            os.close(link)
-        return program if index == interface.index else None
+        here = libbpf.programs_at(interface.index, TCX_ATTACH_TYPES[direction]) or []
+        return program if index == interface.index and program in here else None
 
-    def detach(self, interface: Interface, direction: Direction) -> None:
-        self._pin(interface, direction).unlink(missing_ok=True)
+    def detach(self, index: int, direction: Direction) -> None:
+        for pin in self._pins.glob(f"{index}_{direction.name.lower()}*"):
+            with _opened(libbpf.get(pin)) as link:
+                libbpf.link_detach(link)
+            pin.unlink()
 
-    def _swap(self, pin: Path, interface: Interface, program: libbpf.Program) -> bool:
-        """False when the link is dead: its interface went away and the index was given to another."""
-        link = libbpf.get(pin)
-        try:
-            if libbpf.link_target(link)[1] != interface.index:
-                pin.unlink()
-                return False
-            libbpf.link_update(link, program)
-            return True
-        finally:
-            os.close(link)
+    def present(self) -> set[int]:
+        names = (pin.name.partition("_")[0] for pin in self._pins.glob("*_*"))
+        return {int(name) for name in names if name.isdigit()}
 
-    def _pin(self, interface: Interface, direction: Direction) -> Path:
-        return self._pins / f"{interface.index}_{direction.name.lower()}"
+    def _pin(self, index: int, direction: Direction) -> Path:
+        return self._pins / f"{index}_{direction.name.lower()}"
 
 
 class Clsact:
@@ -117,50 +120,34 @@ class Clsact:
     name = "clsact"
 
     def attach(self, interface: Interface, direction: Direction, program: libbpf.Program) -> None:
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        with closing(_netlink()) as netlink:
-            try:
-                netlink.tc("add", "clsact", interface.index)
-            except NetlinkError as exc:
-                if exc.code != 17:  # EEXIST: somebody's clsact is as good as ours
-                    raise KernelError(f"{interface.name}: no clsact qdisc: {exc}") from exc
-            netlink.tc(
-                "replace-filter",
-                "bpf",
-                interface.index,
-                HANDLE,
-                fd=program.fd,
-                name=_filter_name(direction),
-                parent=CLSACT_PARENTS[direction],
-                prio=PRIORITY,
-                protocol=ETH_P_ALL,
-                direct_action=True,
-            )
+        try:
+            with Netlink() as netlink:
+                _add_clsact(netlink, interface.index)
+                netlink.change(
+                    RTM_NEWTFILTER,
+                    _our_filter(interface.index, direction) + _options(direction, program.fd),
+                    NLM_F_CREATE | NLM_F_REPLACE,
+                )
+        except OSError as exc:
+            raise KernelError(f"attach to {interface.name} on clsact: {exc.strerror}") from exc
 
     def attached(self, interface: Interface, direction: Direction) -> int | None:
-        with closing(_netlink()) as netlink:
-            for message in netlink.get_filters(
-                index=interface.index, parent=CLSACT_PARENTS[direction]
-            ):
-                options = message.get_attr("TCA_OPTIONS")
-                if options and options.get_attr("TCA_BPF_NAME") == _filter_name(direction):
-                    return _program_id(options)
-        return None
+        with Netlink() as netlink:
+            return next(_our_programs(netlink, interface.index, direction), None)
 
-    def detach(self, interface: Interface, direction: Direction) -> None:
-        if self.attached(interface, direction) is None:
-            return
-        with closing(_netlink()) as netlink:
-            netlink.tc(
-                "del-filter",
-                "bpf",
-                interface.index,
-                HANDLE,
-                parent=CLSACT_PARENTS[direction],
-                prio=PRIORITY,
-                protocol=ETH_P_ALL,
-            )
+    def detach(self, index: int, direction: Direction) -> None:
+        with Netlink() as netlink:
+            if any(_our_programs(netlink, index, direction)):
+                kind = attribute(TCA_KIND, b"bpf\0")
+                netlink.change(RTM_DELTFILTER, _our_filter(index, direction) + kind)
+
+    def present(self) -> set[int]:
+        with Netlink() as netlink:
+            return {
+                index
+                for index in _with_clsact(netlink)
+                if any(any(_our_programs(netlink, index, way)) for way in Direction)
+            }
 
 
 def choose(kind: str, pins: Path, interface: Interface) -> Hook:
@@ -168,27 +155,69 @@ def choose(kind: str, pins: Path, interface: Interface) -> Hook:
     if kind == "clsact":
         return Clsact()
     ingress = TCX_ATTACH_TYPES[Direction.INGRESS]
-    if kind == "tcx" or libbpf.accepts(interface.index, ingress):
+    if kind == "tcx" or libbpf.programs_at(interface.index, ingress) is not None:
         return Tcx(pins)
     return Clsact()
 
 
-def _program_id(options: Any) -> int:
-    """TCA_BPF_ID out of the raw attribute: pyroute2 0.9 has no name for it."""
-    for _, attribute in options["attrs"]:
-        header = getattr(attribute, "get", lambda _: None)("header")
-        if header and header["type"] == TCA_BPF_ID:
-            start = attribute.offset + 4
-            return int.from_bytes(attribute.data[start : start + 4], sys.byteorder)
-    return 0
+@contextmanager
+def _opened(link: int) -> Iterator[int]:
+    try:
+        yield link
+    finally:
+        os.close(link)
+
+
+def remove(hook: Hook, index: int) -> None:
+    """Takes both programs off an interface, which may be gone."""
+    for direction in Direction:
+        hook.detach(index, direction)
+
+
+def _add_clsact(netlink: Netlink, index: int) -> None:
+    """Somebody's clsact is as good as ours."""
+    body = TC_MESSAGE.pack(0, index, CLSACT_HANDLE, TC_H_CLSACT, 0)
+    with suppress(FileExistsError):
+        netlink.change(
+            RTM_NEWQDISC, body + attribute(TCA_KIND, b"clsact\0"), NLM_F_CREATE | NLM_F_EXCL
+        )
+
+
+def _our_filter(index: int, direction: Direction) -> bytes:
+    return TC_MESSAGE.pack(
+        0, index, HANDLE, CLSACT_PARENTS[direction], PRIORITY << 16 | socket.htons(ETH_P_ALL)
+    )
+
+
+def _options(direction: Direction, program: int) -> bytes:
+    options = (
+        attribute(TCA_BPF_FD, U32.pack(program))
+        + attribute(TCA_BPF_NAME, _filter_name(direction).encode() + b"\0")
+        + attribute(TCA_BPF_FLAGS, U32.pack(TCA_BPF_FLAG_ACT_DIRECT))
+    )
+    return attribute(TCA_KIND, b"bpf\0") + attribute(TCA_OPTIONS, options)
+
+
+def _our_programs(netlink: Netlink, index: int, direction: Direction) -> Iterator[int]:
+    """Program ids of the filters there that are ours: by priority and by name."""
+    for body in netlink.dump(
+        RTM_GETTFILTER, TC_MESSAGE.pack(0, index, 0, CLSACT_PARENTS[direction], 0)
+    ):
+        options = attributes(attributes(body[TC_MESSAGE.size :]).get(TCA_OPTIONS, b""))
+        priority = TC_MESSAGE.unpack_from(body)[4] >> 16
+        named = text(options.get(TCA_BPF_NAME, b"")) == _filter_name(direction)
+        if named and priority == PRIORITY and TCA_BPF_ID in options:
+            yield int(U32.unpack_from(options[TCA_BPF_ID])[0])
+
+
+def _with_clsact(netlink: Netlink) -> list[int]:
+    """Indexes of the interfaces that have a clsact qdisc, whoever made it."""
+    found = []
+    for body in netlink.dump(RTM_GETQDISC, TC_MESSAGE.pack(0, 0, 0, 0, 0)):
+        if text(attributes(body[TC_MESSAGE.size :]).get(TCA_KIND, b"")) == "clsact":
+            found.append(int(TC_MESSAGE.unpack_from(body)[1]))
+    return found
 
 
 def _filter_name(direction: Direction) -> str:
     return f"tcm_{direction.name.lower()}"
-
-
-def _netlink() -> Any:
-    # imported late: it costs more time than the rest of the command line together
-    from pyroute2 import IPRoute
-
-    return IPRoute()

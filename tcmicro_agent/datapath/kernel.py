@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tcmicro_agent import abi
-from tcmicro_agent.datapath import batches, clock, hooks, libbpf, slots
+from tcmicro_agent.datapath import batches, clock, hooks, libbpf, links, slots
 from tcmicro_agent.datapath.sessions import Sessions
 from tcmicro_agent.errors import KernelError, MapFullError
+from tcmicro_agent.interfaces import Framing, Interface, Link
 from tcmicro_agent.sessions import Timeouts
 from tcmicro_agent.tables import POLICY_MAPS, Tables
 from tcmicro_agent.tuning import Tuning
@@ -23,6 +24,7 @@ PROGRAMS = {
     abi.Direction.INGRESS: "tcm_ingress",
     abi.Direction.EGRESS: "tcm_egress",
 }
+SUFFIXES = {Framing.ETHERNET: "", Framing.IP: "_l3"}  # of the pair for each kind of interface
 TRANSITION = "tcm_transition"
 PADDING = bytes(14)  # the Ethernet header a test-run packet must have
 NEVER = (1 << 64) - 1  # a control word that cannot be: the transition only samples the clock
@@ -123,29 +125,56 @@ class Kernel:
 
     # --- attaching ---
 
-    def hook(self, kind: str, interface: hooks.Interface) -> hooks.Hook:
-        return hooks.choose(kind, self.pins / "links", interface)
+    def links(self) -> tuple[Link, ...]:
+        """What could be attached to: every link of this network namespace."""
+        return links.read()
 
-    def attach(self, kind: str, interface: hooks.Interface) -> None:
+    def hook(self, kind: str, interface: Interface) -> hooks.Hook:
+        return hooks.choose(kind, self._links, interface)
+
+    def attach(self, kind: str, interface: Interface) -> None:
         """Attaches or swaps both programs; the directions are independent, each in one step."""
         hook = self.hook(kind, interface)
         for direction, name in PROGRAMS.items():
-            with self._program(name) as opened:
+            with self._program(name + SUFFIXES[interface.framing]) as opened:
                 hook.attach(interface, direction, opened.program)
 
-    def attached(self, kind: str, interface: hooks.Interface) -> dict[abi.Direction, bool]:
+    def attached(self, kind: str, interface: Interface) -> dict[abi.Direction, bool]:
         """Per direction, whether our present program sits on the interface."""
         hook = self.hook(kind, interface)
         found = {}
         for direction, name in PROGRAMS.items():
-            with self._program(name) as opened:
+            with self._program(name + SUFFIXES[interface.framing]) as opened:
                 found[direction] = hook.attached(interface, direction) == opened.program.id
         return found
 
-    def detach(self, interface: hooks.Interface) -> None:
-        for hook in (hooks.Tcx(self.pins / "links"), hooks.Clsact()):
-            for direction in PROGRAMS:
-                hook.detach(interface, direction)
+    def detach(self, interface: Interface) -> None:
+        for hook in self._hooks():
+            hooks.remove(hook, interface.index)
+
+    def hooked(self) -> list[tuple[hooks.Hook, int]]:
+        """Every place where something of ours hangs: the hook and the interface's index, which may be gone."""
+        return [(hook, index) for hook in self._hooks() for index in sorted(hook.present())]
+
+    def _hooks(self) -> tuple[hooks.Hook, ...]:
+        return hooks.Tcx(self._links), hooks.Clsact()
+
+    @property
+    def _links(self) -> Path:
+        return self.pins / "links"
+
+    def vlans(self) -> set[tuple[int, int]]:
+        """(parent, VLAN id) of the frames that pass their parent unjudged."""
+        return {(index, vlan) for index, vlan in map(abi.VLAN_KEY.unpack, self.map("tcm_vlans"))}
+
+    def set_vlans(self, wanted: set[tuple[int, int]]) -> bool:
+        """Makes those the only ones; False when they were already."""
+        table, actual = self.map("tcm_vlans"), self.vlans()
+        for key in wanted - actual:
+            table.put(abi.VLAN_KEY.pack(*key), abi.U32.pack(1))
+        for key in actual - wanted:
+            table.delete(abi.VLAN_KEY.pack(*key))
+        return wanted != actual
 
     def unpin(self) -> None:
         """Takes every pin of this layout away; the kernel frees what nobody uses any more."""

@@ -30,6 +30,8 @@ LRU_HASH = 9  # enum bpf_map_type
 ENOENT, E2BIG, EINVAL, ENOSPC = 2, 7, 22, 28
 # EINVAL, ENOSYS, EOPNOTSUPP or ENOTSUPP: what kernels say that have no such call
 NO_BATCH = (EINVAL, 38, 95, 524)
+MAX_PROGRAMS = 64  # on one hook of an interface, the kernel's own limit
+BPF_F_BEFORE = 1 << 3
 
 
 class _TestRunOptions(ctypes.Structure):
@@ -52,6 +54,12 @@ class _TestRunOptions(ctypes.Structure):
         ("cpu", c_uint32),
         ("batch_size", c_uint32),
     ]
+
+
+class _LinkOptions(ctypes.Structure):
+    """struct bpf_link_create_opts, as far as it is the same in libbpf 0.6 to 1.x."""
+
+    _fields_ = [("sz", c_size_t), ("flags", c_uint32), ("pad", c_uint32)]
 
 
 _log: list[str] = []
@@ -310,19 +318,20 @@ def pin(fd: int, path: Path) -> None:
     os.rename(temporary, path)
 
 
-def accepts(ifindex: int, attach_type: int) -> bool:
-    """Whether the kernel knows this kind of hook on the interface; a query, nothing is attached."""
-    flags, count = c_uint32(), c_uint32()
+def programs_at(ifindex: int, attach_type: int) -> list[int] | None:
+    """Ids of the programs on a hook of an interface, in their order; None where the kernel has no such hook."""
+    flags, count, ids = c_uint32(), c_uint32(MAX_PROGRAMS), (c_uint32 * MAX_PROGRAMS)()
     query = library().bpf_prog_query
-    if query(ifindex, attach_type, c_uint32(0), byref(flags), None, byref(count)) >= 0:
-        return True
-    return ctypes.get_errno() != EINVAL
+    if query(ifindex, attach_type, c_uint32(0), byref(flags), ids, byref(count)) >= 0:
+        return list(ids[: count.value])
+    return None if ctypes.get_errno() == EINVAL else []
 
 
-def link_create(program: Program, ifindex: int, attach_type: int) -> int:
-    """A link of a program to an interface hook; raises KernelError where the kernel has no such hook."""
+def link_create(program: Program, ifindex: int, attach_type: int, *, first: bool = False) -> int:
+    """A link of a program to an interface hook, behind or (`first`) before all that is there."""
+    options = _LinkOptions(sz=ctypes.sizeof(_LinkOptions), flags=BPF_F_BEFORE if first else 0)
     return _check(
-        library().bpf_link_create(program.fd, ifindex, attach_type, None),
+        library().bpf_link_create(program.fd, ifindex, attach_type, byref(options)),
         f"attach to interface {ifindex}",
     )
 
@@ -330,6 +339,11 @@ def link_create(program: Program, ifindex: int, attach_type: int) -> int:
 def link_update(link: int, program: Program) -> None:
     """Swaps the program behind a link; no packet sees a gap."""
     _check(library().bpf_link_update(link, program.fd, None), "swap the program of a link")
+
+
+def link_detach(link: int) -> None:
+    """Takes the program off the hook now; closing and unpinning alone leave it there for a while."""
+    _check(library().bpf_link_detach(link), "detach a link")
 
 
 def link_target(link: int) -> tuple[int, int]:

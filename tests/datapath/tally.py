@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from world import Namespace, World
+from world import World
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath import hooks, libbpf
@@ -42,18 +43,17 @@ class Tally:
         self._total = libbpf.Map(loaded.maps["tally_total"], 4, 16)
         self._udp = libbpf.Map(loaded.maps["tally_udp"], 4, 8)
 
-    def attach(
-        self, kind: str, space: Namespace, interface: hooks.Interface, way: abi.Direction
-    ) -> None:
-        """On tcx behind what is there by now; on clsact before ours as long as nothing of ours is there."""
+    def attach(self, kind: str, world: World, way: abi.Direction, *, front: bool) -> None:
+        """To eth0 of `us`, before or behind everything that is there; on clsact before or behind our place."""
+        space, interface = world.us, world.interface
         if kind == "tcx":
+            create = partial(libbpf.link_create, first=front)
             place = hooks.TCX_ATTACH_TYPES[way]
-            link = space.inside(libbpf.link_create, self._program, interface.index, place)
+            link = space.inside(create, self._program, interface.index, place)
             self._stack.callback(os.close, link)
             return
-        ours = space.inside(hooks.Clsact().attached, interface, way) is not None
         where = ["dev", interface.name, way.name.lower()]
-        order = ["prio", str(hooks.PRIORITY + 1 if ours else hooks.PRIORITY - 1)]
+        order = ["prio", str(hooks.PRIORITY + (-1 if front else 1))]
         bpf = ["bpf", "direct-action", "object-pinned", str(self._pin)]
         space.run("tc", "filter", "add", *where, *order, *bpf)
         self._stack.callback(space.run, "tc", "filter", "del", *where, *order)
@@ -80,18 +80,19 @@ def guarded(kernel: Kernel, world: World, kind: str, bpffs: Path) -> Iterator[Si
         if kind == "clsact":
             world.us.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
             stack.callback(world.us.run, "tc", "qdisc", "del", "dev", "eth0", "clsact")
-        front = _attach("front", kind, world, bpffs, stack)
         stack.callback(world.us.inside, kernel.detach, world.interface)
         world.us.inside(kernel.attach, kind, world.interface)
-        yield Sides(front, _attach("behind", kind, world, bpffs, stack))
+        front, behind = tallies(bpffs, "front", stack), tallies(bpffs, "behind", stack)
+        for way in abi.Direction:
+            front[way].attach(kind, world, way, front=True)
+            behind[way].attach(kind, world, way, front=False)
+        yield Sides(front, behind)
 
 
-def _attach(
-    name: str, kind: str, world: World, bpffs: Path, stack: ExitStack
-) -> dict[abi.Direction, Tally]:
+def tallies(bpffs: Path, name: str, stack: ExitStack) -> dict[abi.Direction, Tally]:
+    """One for each direction, attached to nothing yet, until the stack is closed."""
     made = {}
     for way in abi.Direction:
         made[way] = Tally(bpffs / f"{name}-{way.name.lower()}")
         stack.callback(made[way].close)
-        made[way].attach(kind, world.us, world.interface, way)
     return made

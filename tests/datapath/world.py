@@ -186,8 +186,9 @@ def udp(space: Namespace, address: str, port: int, *, source: str = "") -> bool:
         return talks(client)
 
 
-def ping(space: Namespace, address: str) -> bool:
-    argv = ["ip", "netns", "exec", space.name, "ping", "-c1", "-W1", address]
+def ping(space: Namespace, address: str, *, source: str = "") -> bool:
+    origin = ["-I", source] if source else []
+    argv = ["ip", "netns", "exec", space.name, "ping", "-c1", "-W1", *origin, address]
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 

@@ -33,13 +33,15 @@ CORE = (
     *BASE,
     *TOLD,
     *agent(
-        "policy", "abi", "tables", "tuning", "sessions", "config", "plan", "transaction", "trial"
+        *("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
+        *("config", "plan", "transaction", "trial"),
     ),
 )
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
 JOIN = (
     *EDGE,
-    *agent("reconcile", "staging", "takeover", "upkeep", "sweep", "report", "trial_report"),
+    *agent("reconcile", "attachments", "staging", "takeover", "upkeep", "sweep"),
+    *agent("report", "trial_report"),
     *agent("follower", "decisions", "watch"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
@@ -59,17 +61,21 @@ ROOMS = {
     "tcmicro_agent.rates": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.tuning": Room((*BASE, *agent("abi", "events")), pure=True),
     "tcmicro_agent.sessions": Room((*BASE, *agent("abi")), pure=True),
-    "tcmicro_agent.config": Room((*BASE, *agent("policy", "abi", "tables", "tuning")), pure=True),
+    "tcmicro_agent.interfaces": Room(pure=True),
+    "tcmicro_agent.config": Room(
+        (*BASE, *agent("policy", "abi", "tables", "tuning", "interfaces")), pure=True
+    ),
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
     "tcmicro_agent.trial": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.datapath": Room(
-        (*BASE, *TOLD, *agent("abi", "tables", "tuning", "sessions"), "pyroute2")
+        (*BASE, *TOLD, *agent("abi", "tables", "tuning", "sessions", "interfaces"))
     ),
     "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction", "trial"))),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.release": Room(),
     "tcmicro_agent.reconcile": Room(EDGE),
+    "tcmicro_agent.attachments": Room(EDGE),
     "tcmicro_agent.staging": Room(JOIN),
     "tcmicro_agent.takeover": Room(JOIN),
     "tcmicro_agent.upkeep": Room(JOIN),
@@ -155,7 +161,7 @@ def test_module_imports_what_its_room_may(module):
         ("tcmicro_agent.policy.compile", "from ..store import Store", "tcmicro_agent.store.Store"),
         ("tcmicro_agent.plan", "def f():\n    import time", "time"),
         ("tcmicro_agent.preflight", "import tcmicro_agent.errors", "tcmicro_agent.errors"),
-        ("tcmicro_agent.store", "import pyroute2", "pyroute2"),
+        ("tcmicro_agent.store", "import prometheus_client", "prometheus_client"),
         (f"{FLEET}.modules.agent_info", "import tcmicro_agent.policy", "tcmicro_agent.policy"),
         (f"{FLEET}.plugin_utils.waves", "import random", "random"),
         ("tcmicro_agent.helpers", "", "no room"),
@@ -172,7 +178,7 @@ def test_checker_catches(module, source, wanted):
     [
         ("tcmicro_agent.policy.compile", "from .model import Rule\nimport ipaddress"),
         ("tcmicro_agent.abi", "from tcmicro_agent.policy import model"),
-        ("tcmicro_agent.datapath.hooks", "from pyroute2 import IPRoute\nimport os"),
+        ("tcmicro_agent.datapath.hooks", "from tcmicro_agent.tables import Tables\nimport os"),
         (f"{FLEET}.filter.bundles", "from tcmicro_agent.policy.resolve import resolve"),
     ],
 )

@@ -67,6 +67,9 @@ def test_ipv4_failsafe_is_mapped():
         ({"sessions": {"capacity": 1}}, "sessions.capacity:"),
         ({"metrics": {"port": 0}}, "metrics.port:"),
         ({"failsafe": [{"protocol": "tcp", "port": 22}] * 1025}, "failsafe: 1025 entries"),
+        ({"interfaces": ["eth0", "lo"]}, 'interfaces[1]: "lo" is never guarded'),
+        ({"interfaces": ["eth0/1"]}, "interfaces[0]: 'eth0/1' is no name of an interface"),
+        ({"interfaces": []}, "interfaces: names none"),
     ],
 )
 def test_refused_with_the_place(document, place):
