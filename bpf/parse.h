@@ -347,7 +347,8 @@ static __always_inline bool guarded_vlan(struct __sk_buff *skb, __u16 tag)
 
 /*
  * Ethertype behind at most two VLAN tags that are still in the packet, or the negated reason that decides at once:
- * an interface of ours judges the frame, or it ends within its tags.
+ * an interface of ours judges the frame, or it ends within its tags. Only the outer tag says whose frame it is; it is
+ * beside the packet (always on the way in) or the first one in it.
  */
 static __always_inline int ethertype(struct __sk_buff *skb, struct cursor *c)
 {
@@ -366,7 +367,7 @@ static __always_inline int ethertype(struct __sk_buff *skb, struct cursor *c)
 		tag = bytes_at(skb, c->offset, 4);
 		if (!tag)
 			return -TCM_MALFORMED;
-		if (i == 0 && guarded_vlan(skb, bpf_ntohs(tag[0])))
+		if (i == 0 && !skb->vlan_present && guarded_vlan(skb, bpf_ntohs(tag[0])))
 			return -TCM_VLAN;
 		type = tag[1];
 		c->offset += 4;
