@@ -42,7 +42,7 @@ class Daemon:
         self._release = release
         self._config = Config()
         self._attachments = Attachments(agent.kernel)
-        self._links = links.watch()
+        self._links = links.Announcements()
         self._sweep = Sweep(agent.kernel)
         self._watch = Watch()
         self._woken, self._waker = socket.socketpair()

@@ -7,44 +7,24 @@ direction (our priority, handle and name); nobody else's filter and no clsact qd
 from __future__ import annotations
 
 import os
-import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from struct import Struct
-from typing import Protocol
+from typing import Any, Protocol
 
 from tcmicro_agent.abi import Direction
-from tcmicro_agent.datapath import libbpf
-from tcmicro_agent.datapath.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    Netlink,
-    attribute,
-    attributes,
-    text,
-)
+from tcmicro_agent.datapath import libbpf, netlink
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.interfaces import Interface
 
 TCX_ATTACH_TYPES = {Direction.INGRESS: 46, Direction.EGRESS: 47}  # enum bpf_attach_type
 
-RTM_NEWQDISC, RTM_GETQDISC = 36, 38
-RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
-TC_MESSAGE = Struct(
-    "=BxxxiIII"
-)  # struct tcmsg: family, interface, handle, parent, priority and protocol
-TC_H_CLSACT = 0xFFFFFFF1
-CLSACT_HANDLE = 0xFFFF0000
 CLSACT_PARENTS = {Direction.INGRESS: 0xFFFFFFF2, Direction.EGRESS: 0xFFFFFFF3}
-TCA_KIND, TCA_OPTIONS = 1, 2
-TCA_BPF_FD, TCA_BPF_NAME, TCA_BPF_FLAGS, TCA_BPF_ID = 6, 7, 8, 11
-TCA_BPF_FLAG_ACT_DIRECT = 1
 PRIORITY = 49000
 HANDLE = 1
 ETH_P_ALL = 3
-U32 = Struct("=I")
+TCA_BPF_ID = 11
 
 
 class Hook(Protocol):
@@ -120,33 +100,31 @@ class Clsact:
     name = "clsact"
 
     def attach(self, interface: Interface, direction: Direction, program: libbpf.Program) -> None:
+        options = {"fd": program.fd, "name": _filter_name(direction), "direct_action": True}
         try:
-            with Netlink() as netlink:
-                _add_clsact(netlink, interface.index)
-                netlink.change(
-                    RTM_NEWTFILTER,
-                    _our_filter(interface.index, direction) + _options(direction, program.fd),
-                    NLM_F_CREATE | NLM_F_REPLACE,
+            _add_clsact(interface.index)
+            with netlink.opened() as route:
+                route.tc(
+                    "replace-filter", "bpf", **_our_filter(interface.index, direction), **options
                 )
         except OSError as exc:
             raise KernelError(f"attach to {interface.name} on clsact: {exc.strerror}") from exc
 
     def attached(self, interface: Interface, direction: Direction) -> int | None:
-        with Netlink() as netlink:
-            return next(_our_programs(netlink, interface.index, direction), None)
+        with netlink.opened() as route:
+            return next(_our_programs(route, interface.index, direction), None)
 
     def detach(self, index: int, direction: Direction) -> None:
-        with Netlink() as netlink:
-            if any(_our_programs(netlink, index, direction)):
-                kind = attribute(TCA_KIND, b"bpf\0")
-                netlink.change(RTM_DELTFILTER, _our_filter(index, direction) + kind)
+        with netlink.opened() as route:
+            if any(_our_programs(route, index, direction)):
+                route.tc("del-filter", "bpf", **_our_filter(index, direction))
 
     def present(self) -> set[int]:
-        with Netlink() as netlink:
+        with netlink.opened() as route:
             return {
                 index
-                for index in _with_clsact(netlink)
-                if any(any(_our_programs(netlink, index, way)) for way in Direction)
+                for index in _with_clsact(route)
+                if any(any(_our_programs(route, index, way)) for way in Direction)
             }
 
 
@@ -174,49 +152,41 @@ def remove(hook: Hook, index: int) -> None:
         hook.detach(index, direction)
 
 
-def _add_clsact(netlink: Netlink, index: int) -> None:
+def _add_clsact(index: int) -> None:
     """Somebody's clsact is as good as ours."""
-    body = TC_MESSAGE.pack(0, index, CLSACT_HANDLE, TC_H_CLSACT, 0)
-    with suppress(FileExistsError):
-        netlink.change(
-            RTM_NEWQDISC, body + attribute(TCA_KIND, b"clsact\0"), NLM_F_CREATE | NLM_F_EXCL
-        )
+    with suppress(FileExistsError), netlink.opened() as route:
+        route.tc("add", "clsact", index)
 
 
-def _our_filter(index: int, direction: Direction) -> bytes:
-    return TC_MESSAGE.pack(
-        0, index, HANDLE, CLSACT_PARENTS[direction], PRIORITY << 16 | socket.htons(ETH_P_ALL)
-    )
+def _our_filter(index: int, direction: Direction) -> dict[str, Any]:
+    parent = CLSACT_PARENTS[direction]
+    place = {"index": index, "handle": HANDLE, "parent": parent}
+    return {**place, "prio": PRIORITY, "protocol": ETH_P_ALL}
 
 
-def _options(direction: Direction, program: int) -> bytes:
-    options = (
-        attribute(TCA_BPF_FD, U32.pack(program))
-        + attribute(TCA_BPF_NAME, _filter_name(direction).encode() + b"\0")
-        + attribute(TCA_BPF_FLAGS, U32.pack(TCA_BPF_FLAG_ACT_DIRECT))
-    )
-    return attribute(TCA_KIND, b"bpf\0") + attribute(TCA_OPTIONS, options)
-
-
-def _our_programs(netlink: Netlink, index: int, direction: Direction) -> Iterator[int]:
+def _our_programs(route: Any, index: int, direction: Direction) -> Iterator[int]:
     """Program ids of the filters there that are ours: by priority and by name."""
-    for body in netlink.dump(
-        RTM_GETTFILTER, TC_MESSAGE.pack(0, index, 0, CLSACT_PARENTS[direction], 0)
-    ):
-        options = attributes(attributes(body[TC_MESSAGE.size :]).get(TCA_OPTIONS, b""))
-        priority = TC_MESSAGE.unpack_from(body)[4] >> 16
-        named = text(options.get(TCA_BPF_NAME, b"")) == _filter_name(direction)
-        if named and priority == PRIORITY and TCA_BPF_ID in options:
-            yield int(U32.unpack_from(options[TCA_BPF_ID])[0])
+    for message in route.get_filters(index=index, parent=CLSACT_PARENTS[direction]):
+        options = message.get_attr("TCA_OPTIONS")
+        named = options and options.get_attr("TCA_BPF_NAME") == _filter_name(direction)
+        if named and message["info"] >> 16 == PRIORITY:
+            yield _program_id(options)
 
 
-def _with_clsact(netlink: Netlink) -> list[int]:
+def _program_id(options: Any) -> int:
+    """TCA_BPF_ID out of the raw attribute: pyroute2 0.9 has no name for it."""
+    for _, attribute in options["attrs"]:
+        header = getattr(attribute, "get", lambda _: None)("header")
+        if header and header["type"] == TCA_BPF_ID:
+            start = attribute.offset + 4
+            return int.from_bytes(attribute.data[start : start + 4], sys.byteorder)
+    return 0
+
+
+def _with_clsact(route: Any) -> list[int]:
     """Indexes of the interfaces that have a clsact qdisc, whoever made it."""
-    found = []
-    for body in netlink.dump(RTM_GETQDISC, TC_MESSAGE.pack(0, 0, 0, 0, 0)):
-        if text(attributes(body[TC_MESSAGE.size :]).get(TCA_KIND, b"")) == "clsact":
-            found.append(int(TC_MESSAGE.unpack_from(body)[1]))
-    return found
+    found = route.get_qdiscs()
+    return [qdisc["index"] for qdisc in found if qdisc.get_attr("TCA_KIND") == "clsact"]
 
 
 def _filter_name(direction: Direction) -> str:
