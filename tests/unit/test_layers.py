@@ -69,7 +69,7 @@ ROOMS = {
     "tcmicro_agent.transaction": Room(CORE, pure=True),
     "tcmicro_agent.trial": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.datapath": Room(
-        (*BASE, *TOLD, *agent("abi", "tables", "tuning", "sessions", "interfaces"))
+        (*BASE, *TOLD, *agent("abi", "tables", "tuning", "sessions", "interfaces"), "pyroute2")
     ),
     "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction", "trial"))),
     "tcmicro_agent.preflight": Room(),
