@@ -32,6 +32,10 @@ ENOENT, E2BIG, EINVAL, ENOSPC = 2, 7, 22, 28
 NO_BATCH = (EINVAL, 38, 95, 524)
 MAX_PROGRAMS = 64  # on one hook of an interface, the kernel's own limit
 BPF_F_BEFORE = 1 << 3
+LIBBPF_DEBUG = 2  # enum libbpf_print_level
+LOG_BYTES = 1 << 20
+REASON_LINES = 4
+END_OF_VERIFIER_LOG = "-- END PROG LOAD LOG --"
 
 
 class _TestRunOptions(ctypes.Structure):
@@ -65,10 +69,12 @@ class _LinkOptions(ctypes.Structure):
 _log: list[str] = []
 
 
-def _collect_log(_level: int, fmt: bytes, arguments: int) -> int:
-    buffer = create_string_buffer(4096)
-    ctypes.CDLL(None).vsnprintf(buffer, c_size_t(4096), fmt, c_void_p(arguments))
-    _log.append(buffer.value.decode(errors="replace").rstrip())
+def _collect_log(level: int, fmt: bytes, arguments: int) -> int:
+    """Keeps warnings and what the verifier says, which comes as one of them."""
+    if level < LIBBPF_DEBUG:
+        buffer = create_string_buffer(LOG_BYTES)
+        ctypes.CDLL(None).vsnprintf(buffer, c_size_t(LOG_BYTES), fmt, c_void_p(arguments))
+        _log.extend(buffer.value.decode(errors="replace").splitlines())
     return 0
 
 
@@ -269,8 +275,11 @@ def _named(handle: int, kind: str) -> dict[str, c_void_p]:
 
 
 def _last_log() -> str:
-    telling = [line for line in _log if line and not line.startswith("-- ")]
-    return " | ".join(telling[-3:]) or "no reason given"
+    """The last words of the verifier, or else of libbpf."""
+    ends = [at for at, line in enumerate(_log) if line.endswith(END_OF_VERIFIER_LOG)]
+    said = _log[: ends[-1]] if ends else _log
+    telling = [line for line in said if line and not line.startswith("processed ")]
+    return " | ".join(telling[-REASON_LINES:]) or "no reason given"
 
 
 def _info_words(fd: int, count: int) -> tuple[int, ...]:

@@ -134,14 +134,19 @@ def missing(tmp_path: Path) -> Path:
     return tmp_path / "x.o"
 
 
-OBJECT_FAULTS = [refused_by_the_verifier, of_another_layout, cut_short, missing]
+OBJECT_FAULTS = [
+    (refused_by_the_verifier, "refused it: Permission denied: .*(invalid access|R[0-9] )"),
+    (of_another_layout, "refused it: .*parameter mismatch"),
+    (cut_short, "cannot be opened"),
+    (missing, "cannot be opened"),
+]
 
 
-@pytest.mark.parametrize("fault", OBJECT_FAULTS)
-def test_an_object_that_cannot_be_loaded_replaces_nothing(ruled, fault, tmp_path):
+@pytest.mark.parametrize(("fault", "reason"), OBJECT_FAULTS)
+def test_an_object_that_cannot_be_loaded_replaces_nothing(ruled, fault, reason, tmp_path):
     pins = sorted(ruled.kernel.pins.rglob("*"))
     programs = {name: program_id(ruled, name) for name in ("tcm_ingress", "tcm_egress")}
-    with pytest.raises(KernelError, match="refused it|cannot be opened"):
+    with pytest.raises(KernelError, match=reason):
         ruled.kernel.load(fault(tmp_path), {})
     assert sorted(ruled.kernel.pins.rglob("*")) == pins
     assert {name: program_id(ruled, name) for name in programs} == programs
@@ -357,7 +362,7 @@ def test_a_policy_too_big_is_refused_with_what_to_do(host):
 def test_a_release_whose_object_cannot_be_loaded_leaves_the_one_before_attached(host, tmp_path):
     host.stop()
     target = host.release / "tcmicro.bpf.o"
-    for fault in OBJECT_FAULTS:
+    for fault, _ in OBJECT_FAULTS:
         target.unlink()
         if (made := fault(tmp_path)).exists():
             shutil.copy(made, target)
