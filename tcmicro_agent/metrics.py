@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tcmicro_agent import abi, report
+from tcmicro_agent import abi, listing, report
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import events, trial
 from tcmicro_agent.errors import StoreError
@@ -72,7 +72,7 @@ class AgentCollector(Collector):
         yield from (active, pressure, expired)
 
     def _rules(self) -> Iterator[Metric]:
-        rules = report.policy(self._agent)["rules"]
+        rules = listing.policy(self._agent)["rules"]
         hits = CounterMetricFamily(
             "tc_micro_rule_hits", "Decisions by rule", labels=["rule", "action"]
         )

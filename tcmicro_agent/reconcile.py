@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from tcmicro_agent import plan, tables, trial
-from tcmicro_agent.abi import SlotHeader, TransitionResult, TrialWord, Word
+from tcmicro_agent import plan, tables
+from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
 from tcmicro_agent.datapath import trial as trial_maps
 from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import NEVER, Kernel
-from tcmicro_agent.errors import KernelError, RefusedError, TcmicroError
+from tcmicro_agent.errors import RefusedError, TcmicroError
+from tcmicro_agent.executor import Executor
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy.model import Bundle, Mode
-from tcmicro_agent.store import Applied, Books, Store
+from tcmicro_agent.store import Books, Store
 from tcmicro_agent.transaction import State, Transaction, classify, settle
 
 
@@ -43,6 +43,7 @@ class Agent:
         self.kernel = kernel
         self.store = store
         self.clock = clock or Clock()
+        self._executor = Executor(kernel, store)
 
     # --- observing ---
 
@@ -92,11 +93,11 @@ class Agent:
                 return _outcome(pending, changed=False)
             # Ours until its deadline; the word as it is now may be that of a fallback latched a moment ago.
             word = replace(self.observe().word, deadline_ms=pending.deadline_ms)
-            result = self._transition(word, replace(word, deadline_ms=0))
+            result = self._executor.transition(word, replace(word, deadline_ms=0))
             if result is not TransitionResult.SWAPPED:
                 self.settle()
                 raise _taken_back(pending)
-            self._record(pending.generation, pending.digest)
+            self._executor.record(pending.generation, pending.digest)
             self.store.save_transaction(pending.ended(State.CONFIRMED))
             return _outcome(pending, changed=True)
 
@@ -107,7 +108,7 @@ class Agent:
             if pending is None or pending.state is not State.PENDING:
                 raise RefusedError("no change is waiting to be confirmed")
             word = self.observe().word
-            self._transition(word, Word(word.fallback, word.fallback, 0))
+            self._executor.transition(word, Word(word.fallback, word.fallback, 0))
             self.store.save_transaction(pending.ended(State.REVERTED))
             self.execute(self.tending())
             live = self.observe().live
@@ -120,7 +121,7 @@ class Agent:
         if now != before and self.kernel.loaded and self.observe().word.pending:
             self.kernel.transition(NEVER, NEVER)
         if (live := self._unrecorded()) is not None:
-            self._record(live.generation, live.digest)
+            self._executor.record(live.generation, live.digest)
         if now is not None and now != before:
             self.store.save_transaction(now)
         self.execute(self.tending())
@@ -234,66 +235,7 @@ class Agent:
 
     def execute(self, ops: Sequence[plan.Op]) -> None:
         """Carries ops out, under the lock."""
-        carry_out: Mapping[type, Callable[[Any], None]] = {
-            plan.SaveBundle: lambda op: self.store.save_bundle(op.bundle, op.digest),
-            plan.ClearSlot: lambda op: self.kernel.clear_slot(op.slot),
-            plan.FillSlot: lambda op: self.kernel.fill_slot(op.tables),
-            plan.VerifySlot: lambda op: self._verify(op.tables),
-            plan.SaveTransaction: lambda op: self.store.save_transaction(op.transaction),
-            plan.Flip: self._flip,
-            plan.Record: lambda op: self._record(op.generation, op.digest),
-            trial.StartComparison: self._start_comparison,
-            trial.SetTrial: lambda op: trial_maps.write_word(self.kernel, op.word),
-            trial.EndTrial: lambda _: self._end_trial(),
-            trial.SetMode: lambda op: trial_maps.set_mode(self.kernel, op.slot, op.mode),
-        }
-        for op in ops:
-            carry_out[type(op)](op)
-
-    def _verify(self, built: tables.Tables) -> None:
-        held = self.kernel.slot_checksums(built.slot)
-        wrong = [n for n, made in built.entries.items() if held[n] != made.checksum()]
-        if wrong:
-            self.kernel.clear_slot(built.slot)
-            raise KernelError(
-                f"slot {built.slot} does not hold what was written to {', '.join(wrong)}",
-                hint="nothing was made live; the generation before goes on",
-            )
-
-    def _flip(self, op: plan.Flip) -> None:
-        result = self._transition(op.expected, op.desired)
-        if result is not TransitionResult.SWAPPED:
-            raise KernelError(
-                f"the control word is not what it was a moment ago ({result.name.lower()})",
-                hint="nothing was made live; run the command again",
-            )
-
-    def _start_comparison(self, op: trial.StartComparison) -> None:
-        baseline = trial_maps.comparisons(self.kernel)
-        trial_maps.forget_differences(self.kernel)
-        noted = trial.Comparison(op.digest, op.generation, op.against, baseline)
-        self.store.save_comparison(noted)
-
-    def _end_trial(self) -> None:
-        trial_maps.write_word(self.kernel, TrialWord(None))
-        self.store.save_comparison(None)
-
-    def _transition(self, expected: Word, desired: Word) -> TransitionResult:
-        return self.kernel.transition(expected.encode(), desired.encode())
-
-    def _record(self, generation: int, digest: str) -> None:
-        books = self.store.books()
-        before = books.confirmed
-        if before and before.generation == generation:
-            return
-        same = before and before.digest == digest  # live again after a reboot: no step back
-        self.store.save_books(
-            replace(
-                books,
-                confirmed=Applied(digest, generation),
-                previous=books.previous if same else before,
-            )
-        )
+        self._executor.execute(ops)
 
 
 def effective_mode(ceiling: Mode, policy: Mode) -> Mode:

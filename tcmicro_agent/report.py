@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import abi, tables, takeover, trial_report
+from tcmicro_agent import abi, takeover, trial_report
 from tcmicro_agent.attachments import Survey, survey
 from tcmicro_agent.config import Config
-from tcmicro_agent.datapath import events, host, rates
+from tcmicro_agent.datapath import host, rates
 from tcmicro_agent.interfaces import Interface, left_out
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.sessions import Query
 from tcmicro_agent.transaction import State, Transaction
 from tcmicro_agent.version import VERSION
 
-PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
 MAX_LISTENERS = 20
 NO_POLICY = {"state": "none", "generation": 0, "digest": "", "staged": None}
-FLAGS = {name.lower(): flag for name, flag in abi.SessionFlag.__members__.items()}
 
 
 def document(kind: str, **content: Any) -> dict[str, Any]:
@@ -65,28 +62,6 @@ def enforcement(agent: Agent, config: Config) -> dict[str, Any]:
     }
 
 
-def stats(agent: Agent) -> dict[str, Any]:
-    """Packets and bytes by direction and reason; bank `audited`: passed only because of monitor mode."""
-    counted = agent.kernel.counters()
-    rows = [
-        {
-            "direction": direction.name.lower(),
-            "reason": reason.name.lower(),
-            "verdict": "deny" if abi.dropped(reason, bank) else "allow",
-            "bank": bank.name.lower(),
-            "packets": packets,
-            "bytes": size,
-        }
-        for bank in abi.Bank
-        for direction in abi.Direction
-        for reason in abi.Reason
-        for packets, size in [counted[abi.counter_index(direction, reason, bank)]]
-        if packets
-    ]
-    told = vars(events.told(agent.kernel))
-    return document("Stats", counters=rows, events=told, syn_flood=syn_flood(agent))
-
-
 def syn_flood(agent: Agent) -> dict[str, Any]:
     """How many ports and source networks are over their limit now; the busiest ports by number."""
     found = rates.flood(agent.kernel)
@@ -95,88 +70,6 @@ def syn_flood(agent: Agent) -> dict[str, Any]:
         "listeners": len(found.listeners),
         "sources": len(found.sources),
         "listener": busiest,
-    }
-
-
-def sessions(agent: Agent, query: Query, *, limit: int) -> dict[str, Any]:
-    """Tracked flows that are asked for, at most `limit`; `age_s` since the last packet."""
-    now, hz = agent.kernel.jiffies(), agent.kernel.hz()
-    uids = {number: uid for uid, number in agent.store.books().numbers.items()}
-    rows: list[dict[str, Any]] = []
-    matching = total = 0
-    for chunk in agent.kernel.sessions.chunks():
-        found = query.select(chunk)
-        matching, total = matching + len(found), total + len(chunk)
-        for session in map(chunk.session, found[: limit - len(rows)]):
-            rows.append(_session(session, (now - session.last_seen) / hz, uids))
-    return document("Sessions", sessions=rows, matching=matching, total=total)
-
-
-def policy(agent: Agent) -> dict[str, Any]:
-    """The rules of the live bundle with their hits."""
-    observed = agent.observe()
-    bundle = agent.store.bundle(observed.live.digest) if observed.live.generation else None
-    numbers = agent.store.books().numbers
-    if bundle is None:
-        return document("PolicyList", generation=observed.live.generation, rules=[])
-    hits = agent.kernel.rule_hits(list(numbers.values()))
-    names = {info.number: info.name for info in bundle.identities}
-    rules = [
-        {
-            "rule": rule.uid,
-            "direction": rule.direction.value,
-            "action": rule.action.value,
-            "peers": ["any"] if rule.any_peer else [names.get(i, "world") for i in rule.identities],
-            "services": [_service(s.protocol.value, s.first, s.last) for s in rule.services],
-            "hits": hits.get(numbers.get(rule.uid, 0), (0, 0))[0],
-            "source": rule.source,
-        }
-        for rule in bundle.rules
-    ]
-    defaults = zip(("ingress", "egress"), (bundle.default_ingress, bundle.default_egress))
-    for direction, action in defaults:
-        uid = tables.DEFAULT_UID.format(direction)
-        rules.append(
-            {
-                "rule": uid,
-                "direction": direction,
-                "action": action.value,
-                "peers": ["any"],
-                "services": ["any"],
-                "hits": hits.get(numbers.get(uid, 0), (0, 0))[0],
-                "source": bundle.default_source[direction == "egress"],
-            }
-        )
-    return document(
-        "PolicyList",
-        generation=observed.live.generation,
-        digest=observed.live.digest,
-        mode=observed.live.mode.name.lower(),
-        rules=rules,
-    )
-
-
-def _service(protocol: str, first: int, last: int) -> str:
-    if (first, last) == (0, 65535):
-        return protocol
-    return f"{protocol}/{first}" if first == last else f"{protocol}/{first}-{last}"
-
-
-def _session(session: abi.Session, age: float, uids: dict[int, str]) -> dict[str, Any]:
-    return {
-        "protocol": PROTOCOLS.get(session.protocol, str(session.protocol)),
-        "local": str(session.local),
-        "local_port": session.local_port,
-        "remote": str(session.remote),
-        "remote_port": session.remote_port,
-        "opener": session.opener.name.lower(),
-        "state": session.state.name.lower(),
-        "rule": uids.get(session.rule, ""),
-        "generation": session.generation,
-        "flags": [name for name, flag in FLAGS.items() if flag in session.flags],
-        "age_s": round(max(age, 0.0), 1),
-        "packets": sum(session.packets),
-        "bytes": sum(session.octets),
     }
 
 

@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Callable
 from ipaddress import ip_network
 
-from tcmicro_agent import report
+from tcmicro_agent import listing, report
 from tcmicro_agent.abi import SessionState
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.sessions import Query
 
 Adder = Callable[[str, object, str], argparse.ArgumentParser]
 STATES = tuple(state.name.lower() for state in SessionState)
-NUMBERS = {name: number for number, name in report.PROTOCOLS.items()}
+NUMBERS = {name: number for number, name in listing.PROTOCOLS.items()}
 
 
 def add_verbs(add: Adder) -> None:
@@ -28,7 +28,7 @@ def add_verbs(add: Adder) -> None:
 
 
 def session_list(args: argparse.Namespace) -> verbs.Result:
-    return report.sessions(verbs.agent(), _query(args), limit=args.limit), 0
+    return listing.sessions(verbs.agent(), _query(args), limit=args.limit), 0
 
 
 def session_flush(args: argparse.Namespace) -> verbs.Result:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import attachments, release, report, takeover
+from tcmicro_agent import attachments, listing, release, report, takeover
 from tcmicro_agent import config as configuration
 from tcmicro_agent import preflight as checks
 from tcmicro_agent.datapath import predecessors
@@ -43,11 +43,11 @@ def status(_: argparse.Namespace) -> Result:
 
 
 def stats_show(_: argparse.Namespace) -> Result:
-    return report.stats(agent()), 0
+    return listing.stats(agent()), 0
 
 
 def policy_list(_: argparse.Namespace) -> Result:
-    return report.policy(agent()), 0
+    return listing.policy(agent()), 0
 
 
 def policy_apply(args: argparse.Namespace) -> Result:

@@ -40,8 +40,8 @@ CORE = (
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
 JOIN = (
     *EDGE,
-    *agent("reconcile", "attachments", "staging", "takeover", "upkeep", "sweep"),
-    *agent("report", "trial_report"),
+    *agent("executor", "reconcile", "attachments", "staging", "takeover", "upkeep", "sweep"),
+    *agent("report", "listing", "trial_report"),
     *agent("follower", "decisions", "watch"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
@@ -74,7 +74,8 @@ ROOMS = {
     "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction", "trial"))),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.release": Room(),
-    "tcmicro_agent.reconcile": Room(EDGE),
+    "tcmicro_agent.executor": Room(EDGE),
+    "tcmicro_agent.reconcile": Room((*EDGE, *agent("executor"))),
     "tcmicro_agent.attachments": Room(EDGE),
     "tcmicro_agent.staging": Room(JOIN),
     "tcmicro_agent.takeover": Room(JOIN),
@@ -82,6 +83,7 @@ ROOMS = {
     "tcmicro_agent.trial_report": Room(JOIN),
     "tcmicro_agent.sweep": Room(JOIN),
     "tcmicro_agent.report": Room(JOIN),
+    "tcmicro_agent.listing": Room(JOIN),
     "tcmicro_agent.follower": Room(JOIN),
     "tcmicro_agent.decisions": Room(JOIN),
     "tcmicro_agent.watch": Room(JOIN),

@@ -1,0 +1,86 @@
+"""Carries a plan out: every kind of op and the one call that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tcmicro_agent import plan, tables, trial
+from tcmicro_agent.abi import TransitionResult, TrialWord, Word
+from tcmicro_agent.datapath import trial as trial_maps
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.errors import KernelError
+from tcmicro_agent.store import Applied, Store
+
+
+class Executor:
+    """Of ops on this host's kernel side and files; its caller holds the lock."""
+
+    def __init__(self, kernel: Kernel, store: Store) -> None:
+        self._kernel = kernel
+        self._store = store
+
+    def execute(self, ops: Sequence[plan.Op]) -> None:
+        """One after the other; cut after any of them, the next `settle` and a retry go on from there."""
+        carry_out: Mapping[type, Callable[[Any], None]] = {
+            plan.SaveBundle: lambda op: self._store.save_bundle(op.bundle, op.digest),
+            plan.ClearSlot: lambda op: self._kernel.clear_slot(op.slot),
+            plan.FillSlot: lambda op: self._kernel.fill_slot(op.tables),
+            plan.VerifySlot: lambda op: self._verify(op.tables),
+            plan.SaveTransaction: lambda op: self._store.save_transaction(op.transaction),
+            plan.Flip: self._flip,
+            plan.Record: lambda op: self.record(op.generation, op.digest),
+            trial.StartComparison: self._start_comparison,
+            trial.SetTrial: lambda op: trial_maps.write_word(self._kernel, op.word),
+            trial.EndTrial: lambda _: self._end_trial(),
+            trial.SetMode: lambda op: trial_maps.set_mode(self._kernel, op.slot, op.mode),
+        }
+        for op in ops:
+            carry_out[type(op)](op)
+
+    def _verify(self, built: tables.Tables) -> None:
+        held = self._kernel.slot_checksums(built.slot)
+        wrong = [n for n, made in built.entries.items() if held[n] != made.checksum()]
+        if wrong:
+            self._kernel.clear_slot(built.slot)
+            raise KernelError(
+                f"slot {built.slot} does not hold what was written to {', '.join(wrong)}",
+                hint="nothing was made live; the generation before goes on",
+            )
+
+    def _flip(self, op: plan.Flip) -> None:
+        result = self.transition(op.expected, op.desired)
+        if result is not TransitionResult.SWAPPED:
+            raise KernelError(
+                f"the control word is not what it was a moment ago ({result.name.lower()})",
+                hint="nothing was made live; run the command again",
+            )
+
+    def _start_comparison(self, op: trial.StartComparison) -> None:
+        baseline = trial_maps.comparisons(self._kernel)
+        trial_maps.forget_differences(self._kernel)
+        noted = trial.Comparison(op.digest, op.generation, op.against, baseline)
+        self._store.save_comparison(noted)
+
+    def _end_trial(self) -> None:
+        trial_maps.write_word(self._kernel, TrialWord(None))
+        self._store.save_comparison(None)
+
+    def transition(self, expected: Word, desired: Word) -> TransitionResult:
+        return self._kernel.transition(expected.encode(), desired.encode())
+
+    def record(self, generation: int, digest: str) -> None:
+        """Writes down what rules for good from now on."""
+        books = self._store.books()
+        before = books.confirmed
+        if before and before.generation == generation:
+            return
+        same = before and before.digest == digest  # live again after a reboot: no step back
+        self._store.save_books(
+            replace(
+                books,
+                confirmed=Applied(digest, generation),
+                previous=books.previous if same else before,
+            )
+        )
