@@ -69,6 +69,15 @@ class Attachments:
         self._seen: set[int] = set()  # indexes of interfaces that had both programs
         self._faults: list[str] = []
         self._settled: tuple[tuple[Link, ...], Config] | None = None
+        self._guarded: tuple[Interface, ...] = ()
+
+    def intact(self, config: Config) -> bool:
+        """Whether all is as `converge` left it, as far as nobody announces it: tcx links go silently. Cheap."""
+        return self._settled is not None and all(
+            all(self._kernel.attached(config.hook.value, interface).values())
+            for interface in self._guarded
+            if self._kernel.hook(config.hook.value, interface).name == "tcx"
+        )
 
     def converge(self, config: Config, *, newcomers: bool = True) -> list[str]:
         """Attaches what is missing, then lets go what is not ours to guard; returns what it did.
@@ -77,6 +86,7 @@ class Attachments:
         several steps, and end as a port of a bridge or in a container.
         """
         found = survey(self._kernel, config)
+        self._guarded = found.guarded
         self._forget(found.links, config.hook)
         wanted = [one for one in found.guarded if newcomers or one.index in self._seen]
         done, faults, attached = self._attach(config, wanted)

@@ -1,4 +1,4 @@
-"""The links of this network namespace: what there is, and a socket that tells when it changes."""
+"""The links of this network namespace: what there is, and a socket that tells when they or their filters change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tcmicro_agent.datapath import netlink
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.interfaces import IFF_LOOPBACK, IFF_UP, Link, framing
 
-RTMGRP_LINK = 1
+RTMGRP_LINK, RTMGRP_TC = 0x1, 0x8
 RTEXT_FILTER_SKIP_STATS = 8
 RECEIVE_BYTES = 1 << 16
 
@@ -56,12 +56,13 @@ def kernel_version(release: str) -> tuple[int, ...]:
 
 
 class Announcements:
-    """Readable (`fileno`) when a link came, went or changed; what changed is not said, so that none can be missed."""
+    """Readable (`fileno`) when a link or a tc filter came, went or changed. What changed is not said: it is read anew,
+    so that nothing can be missed."""
 
     def __init__(self) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-        self._socket.bind((0, RTMGRP_LINK))
+        self._socket.bind((0, RTMGRP_LINK | RTMGRP_TC))
 
     def fileno(self) -> int:
         return self._socket.fileno()

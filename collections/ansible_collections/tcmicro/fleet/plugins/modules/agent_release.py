@@ -39,7 +39,7 @@ options:
   timeout:
     description: Seconds within which the service must report the release.
     type: float
-    default: 20
+    default: 60
   digests:
     description: SHA-256 of the artifact by machine type. Filled in by the action plugin.
     type: dict
@@ -193,7 +193,7 @@ def main() -> None:
             },
             "artifacts_dir": {"type": "path", "default": "build"},
             "artifact": {"type": "path"},
-            "timeout": {"type": "float", "default": 20},
+            "timeout": {"type": "float", "default": 60},
             "digests": {"type": "dict"},
             "src": {"type": "path"},
         },
