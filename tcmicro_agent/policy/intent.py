@@ -1,4 +1,4 @@
-"""Values of a policy as people write it, every word with its place; `resolve.py` makes bundles of them."""
+"""Values of documents as people write them, every word with its place; `resolve.py` makes bundles of policies."""
 
 from __future__ import annotations
 
@@ -81,3 +81,64 @@ class Policy:
     default_egress: Action
     default_forward: Action
     rules: tuple[PolicyRule, ...]
+
+
+@dataclass(frozen=True)
+class AddressSet:
+    """One document of kind AddressSet: networks under a name."""
+
+    name: Word
+    networks: tuple[Network, ...]
+
+
+@dataclass(frozen=True)
+class PortSet:
+    """One document of kind PortSet: services under a name."""
+
+    name: Word
+    services: tuple[Service, ...]
+
+
+class EndKind(Enum):
+    """How a test names one end of a flow: a host of the inventory, every host of a group, an address."""
+
+    HOST = "host"
+    GROUP = "group"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a test's flow; an address is written as `str(ip_address(…))` does."""
+
+    kind: EndKind
+    name: Word
+
+
+@dataclass(frozen=True)
+class Case:
+    """One assertion of a test: what becomes of every new flow from here to there. `service` is one port, or ICMP."""
+
+    where: Where
+    source: End
+    target: End
+    service: Service
+    expect: Action
+
+
+@dataclass(frozen=True)
+class PolicyTest:
+    """One document of kind PolicyTest."""
+
+    name: Word
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """All that a set of policy files says, kind by kind in the order of files and lines."""
+
+    policies: tuple[Policy, ...] = ()
+    address_sets: tuple[AddressSet, ...] = ()
+    port_sets: tuple[PortSet, ...] = ()
+    tests: tuple[PolicyTest, ...] = ()

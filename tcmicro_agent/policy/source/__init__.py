@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tcmicro_agent.policy.source.document import parse_policies
+from tcmicro_agent.policy.source.document import parse_documents, parse_policies
 
-__all__ = ["parse_policies"]
+__all__ = ["parse_documents", "parse_policies"]

@@ -1,198 +1,61 @@
-"""Documents of kind Policy → intent. Nothing of the language is ignored: what is not enforced yet is refused."""
+"""Policy files → documents, each by its kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from tcmicro_agent.jsonutil import did_you_mean, show
 from tcmicro_agent.policy.codes import Code
-from tcmicro_agent.policy.intent import (
-    Anyone,
-    Cidrs,
-    HostSelector,
-    Peer,
-    Policy,
-    PolicyRule,
-    Tier,
-    Word,
-)
-from tcmicro_agent.policy.model import Action, Direction, Mode, Network
-from tcmicro_agent.policy.problems import Fault, Problems, Where
-from tcmicro_agent.policy.source.fields import NO_ITEMS, Fields, choice_of, items_of
+from tcmicro_agent.policy.intent import Documents, Policy
+from tcmicro_agent.policy.problems import Problems
+from tcmicro_agent.policy.source.fields import Fields
 from tcmicro_agent.policy.source.nodes import Node, read_documents
-from tcmicro_agent.policy.source.words import label_of, name_of, network_of, service_of, word_of
+from tcmicro_agent.policy.source.policies import read_policy
+from tcmicro_agent.policy.source.policy_tests import read_policy_test
+from tcmicro_agent.policy.source.sets import read_address_set, read_port_set
 
 API_VERSION = "tcmicro/v1"
-KIND = "Policy"
-LATER_KINDS = ("AddressSet", "PortSet", "PolicyTest", "Fault")
-LATER_RULE_FIELDS = ("startsAt", "expires", "log", "http")
-LATER_PEERS = ("fqdns",)
-LATER_ENTITIES = ("world", "fleet", "self", "controller", "resolvers")
-SELECTORS = ("groups", "labels", "hosts")
-NOT_YET = "is not supported in this release; remove it"
-ALONE = 'cannot stand beside "{}"; make each an item of the list'
-PEER_FIELDS = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
+KINDS: Mapping[
+    str, tuple[str, Callable[[Fields], Any]]
+] = {  # member of Documents, and who reads it
+    "Policy": ("policies", read_policy),
+    "AddressSet": ("address_sets", read_address_set),
+    "PortSet": ("port_sets", read_port_set),
+    "PolicyTest": ("tests", read_policy_test),
+}
+LATER_KINDS = ("Fault",)
 
 
-class Entity(Enum):
-    ANY = "any"
+def parse_documents(sources: Iterable[tuple[str, str]]) -> Documents:
+    """The documents of (file name, text) pairs, or PolicyError with every fault of all of them."""
+    problems = Problems()
+    found: dict[str, list[Any]] = {member: [] for member, _ in KINDS.values()}
+    for file, text in sources:
+        for node in read_documents(file, text, problems):
+            _read(node, problems, found)
+    problems.raise_any()
+    return Documents(**{member: tuple(values) for member, values in found.items()})
 
 
 def parse_policies(sources: Iterable[tuple[str, str]]) -> tuple[Policy, ...]:
-    """The policies of (file name, text) pairs, or PolicyError with every fault of all of them."""
-    problems = Problems()
-    policies = tuple(
-        policy
-        for file, text in sources
-        for node in read_documents(file, text, problems)
-        for policy in _document(node, problems)
-    )
-    problems.raise_any()
-    return policies
+    """The policies alone."""
+    return parse_documents(sources).policies
 
 
-def _document(node: Node, problems: Problems) -> Iterable[Policy]:
+def _read(node: Node, problems: Problems, found: Mapping[str, list[Any]]) -> None:
     doc = Fields(node, "a document", problems)
     version = doc.text("apiVersion")
     if version not in (API_VERSION, ""):
         text = f"{show(version)} is not known; this release reads {API_VERSION}"
         doc.add(doc.place("apiVersion"), Code.API_VERSION, text)
     kind = doc.text("kind")
-    if kind in (KIND, ""):
-        yield _policy(doc)
-    elif kind in LATER_KINDS:
+    if kind in LATER_KINDS:
         text = f"kind {kind} is not supported in this release; remove the document"
         doc.add(doc.place("kind"), Code.NOT_YET, text)
+    elif kind in KINDS or not kind:
+        member, read = KINDS[kind or "Policy"]  # most probably, and the fault is noted
+        found[member].append(read(doc))
     else:
-        text = f"kind {show(kind)} does not exist{did_you_mean(kind, [KIND, *LATER_KINDS])}"
+        text = f"kind {show(kind)} does not exist{did_you_mean(kind, [*KINDS, *LATER_KINDS])}"
         doc.add(doc.place("kind"), Code.KIND, text)
-
-
-def _policy(doc: Fields) -> Policy:
-    metadata = doc.fields("metadata", "metadata")
-    nobody = Word("", doc.where)
-    name = metadata.read("name", name_of, nobody)
-    _describe(metadata)
-    metadata.close()
-    spec = doc.fields("spec", "spec")
-    default = spec.fields("default", "default")
-    subjects = spec.fields("applyTo", "applyTo")
-    subjects.need_one(SELECTORS)
-    policy = Policy(
-        name=name,
-        tier=spec.read("tier", _tier, Tier.APP, Tier.APP),
-        mode=spec.choice("mode", Mode),
-        mode_where=spec.place("mode"),
-        subjects=_hosts(
-            subjects, except_hosts=subjects.each("exceptHosts", word_of, required=False)
-        ),
-        default_ingress=default.choice("ingress", Action),
-        default_egress=default.choice("egress", Action),
-        default_forward=default.choice("forward", Action, Action.ALLOW),
-        rules=tuple(rule for direction in Direction for rule in _rules(spec, direction)),
-    )
-    _refuse_twins(policy.rules, doc.problems)
-    for fields in (default, subjects, spec, doc):
-        fields.close()
-    return policy
-
-
-def _describe(fields: Fields) -> None:
-    """Fields for people: they must be text and change nothing."""
-    for key in ("owner", "ticket", "description"):
-        fields.text(key, "")
-
-
-def _tier(node: Node) -> Tier:
-    if node.value == "system":
-        text = '"system" is built in and cannot be written; the highest tier to write is quarantine'
-        raise Fault(node.where, Code.NOT_ALLOWED, text)
-    return choice_of(node, Tier)
-
-
-def _rules(spec: Fields, direction: Direction) -> list[PolicyRule]:
-    nodes = spec.read(direction.value, items_of, NO_ITEMS, NO_ITEMS)
-    return [_rule(Fields(node, "a rule", spec.problems), direction) for node in nodes]
-
-
-def _rule(fields: Fields, direction: Direction) -> PolicyRule:
-    rule = PolicyRule(
-        id=fields.read("id", name_of, Word("", fields.where)),
-        direction=direction,
-        action=fields.choice("action", Action, Action.ALLOW),
-        peers=fields.each(
-            PEER_FIELDS[direction], lambda node: _peer(Fields(node, "a peer", fields.problems))
-        ),
-        services=fields.each("ports", service_of),
-    )
-    _describe(fields)
-    fields.refuse(Code.NOT_YET, NOT_YET, *LATER_RULE_FIELDS)
-    fields.close()
-    return rule
-
-
-def _peer(fields: Fields) -> Peer:
-    """One of three shapes: everybody, what networks hold, or whom the inventory names."""
-    peer: Peer
-    fields.refuse(Code.NOT_YET, NOT_YET, *LATER_PEERS)
-    if fields.has("entity"):
-        peer = _anyone(fields)
-    elif fields.has("cidrs") or fields.has("except"):
-        peer = _cidrs(fields)
-    else:
-        fields.need_one((*SELECTORS, "cidrs", "entity"))
-        peer = _hosts(fields)
-    fields.close()
-    return peer
-
-
-def _anyone(fields: Fields) -> Anyone:
-    fields.read("entity", _entity, Entity.ANY)
-    fields.refuse(Code.NOT_ALLOWED, ALONE.format("entity"), *SELECTORS, "cidrs", "except")
-    return Anyone(fields.where)
-
-
-def _entity(node: Node) -> Entity:
-    if node.value in LATER_ENTITIES:
-        text = f"entity {node.value} is not supported in this release; name groups or cidrs"
-        raise Fault(node.where, Code.NOT_YET, text)
-    return choice_of(node, Entity)
-
-
-def _cidrs(fields: Fields) -> Cidrs:
-    fields.refuse(Code.NOT_ALLOWED, ALONE.format("cidrs"), *SELECTORS)
-    networks = fields.each("cidrs", network_of)
-    excluded = fields.each("except", network_of, required=False)
-    for network in excluded:
-        if not any(_inside(network, wide) for wide in networks):
-            text = f"{network} lies in none of the cidrs, or is all of one"
-            fields.add(fields.place("except"), Code.CIDR, text)
-    return Cidrs(fields.where, networks, excluded)
-
-
-def _inside(network: Network, wide: Network) -> bool:
-    if network.version != wide.version or network == wide:
-        return False
-    return network.subnet_of(wide)  # type: ignore[arg-type]  # one version, see above
-
-
-def _hosts(fields: Fields, except_hosts: tuple[Word, ...] = ()) -> HostSelector:
-    return HostSelector(
-        where=fields.where,
-        groups=fields.each("groups", word_of, required=False),
-        labels=fields.entries("labels", label_of),
-        hosts=fields.each("hosts", word_of, required=False),
-        except_hosts=except_hosts,
-    )
-
-
-def _refuse_twins(rules: tuple[PolicyRule, ...], problems: Problems) -> None:
-    """Counters and reports know a rule by its id, so it is one in both directions of a policy."""
-    first: dict[str, Where] = {}
-    for rule in rules:
-        if rule.id.text in first:
-            text = f"rule {show(rule.id.text)} exists already in line {first[rule.id.text].line}"
-            problems.add(rule.id.where, Code.DUPLICATE_NAME, text)
-        elif rule.id.text:
-            first[rule.id.text] = rule.id.where

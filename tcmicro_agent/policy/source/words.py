@@ -59,6 +59,20 @@ def service_of(node: Node) -> Service:
     return Service(Protocol(found[1]), first, last)
 
 
+def address_of(node: Node) -> Word:
+    """An address as `ip_address` writes it."""
+    text = text_of(node)
+    try:
+        address = ip_address(text)
+    except ValueError:
+        address = None
+    if address is None or "%" in text:
+        raise Fault(
+            node.where, Code.CIDR, f"{show(text)} is not an address; write it like 10.0.0.1"
+        )
+    return Word(str(address), node.where)
+
+
 def network_of(node: Node) -> Network:
     """A network in CIDR notation, without host bits."""
     text = text_of(node)

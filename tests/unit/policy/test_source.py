@@ -135,8 +135,8 @@ FAULTS = [
     ),
     (
         "kind: Policy",
-        "kind: AddressSet",
-        "2:7: error TCM1206: kind AddressSet is not supported in this release; remove the document",
+        "kind: Fault",
+        "2:7: error TCM1206: kind Fault is not supported in this release; remove the document",
     ),
     ("kind: Policy\n", "", '1:1: error TCM1201: a document has no "kind"'),
     ("db-in", "Db_in", f'3:18: error TCM1401: name: "Db_in" is not a name ({NAMES})'),
