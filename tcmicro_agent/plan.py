@@ -191,6 +191,8 @@ def plan_policy(
         ops.append(Record(header.generation, header.digest))
     if tables.slot == observed.trial.slot:
         ops.append(EndTrial())
+    elif observed.staged and observed.staged.digest == header.digest:
+        ops.append(EndTrial())  # the same policy, built anew because rules of it began or expired
     elif observed.staged:
         ops.append(_compare(observed.staged, header))
     return ops

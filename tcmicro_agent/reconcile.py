@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tcmicro_agent import plan, tables
+from tcmicro_agent import abi, plan, tables
 from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
 from tcmicro_agent.datapath import trial as trial_maps
 from tcmicro_agent.datapath.clock import Clock
@@ -14,6 +14,7 @@ from tcmicro_agent.datapath.kernel import NEVER, Kernel
 from tcmicro_agent.errors import RefusedError, TcmicroError
 from tcmicro_agent.executor import Executor
 from tcmicro_agent.policy import bundle as bundles
+from tcmicro_agent.policy import windows
 from tcmicro_agent.policy.model import Bundle, Mode
 from tcmicro_agent.store import Books, Store
 from tcmicro_agent.transaction import State, Transaction, classify, settle
@@ -148,14 +149,22 @@ class Agent:
         return None if recorded else observed.live
 
     def _missing(self, ceiling: Mode) -> Bundle | None:
-        """The confirmed bundle, if after a reboot nothing rules, or it rules in another mode than it may have."""
+        """The confirmed bundle, if after a reboot nothing rules, or it rules in another mode than it may have, or rules
+        of it have begun or expired since."""
         observed, confirmed = self.observe(), self.store.books().confirmed
         bundle = self.store.bundle(confirmed.digest) if confirmed else None
         if bundle is None or observed.word.pending:
             return None
         mode = tables.MODES[effective_mode(ceiling, bundle.mode)]
         right = observed.live.generation and observed.live.mode == mode
-        return None if right else bundle
+        return None if right and self._is_current(bundle, observed.live) else bundle
+
+    def _is_current(self, bundle: Bundle, header: SlotHeader) -> bool:
+        """Whether a slot with the bundle holds the rules that are in force now: none has begun or expired since."""
+        if not windows.has_times(bundle):
+            return True
+        phase = windows.phase(bundle, self.clock.wall_s())
+        return self.store.books().phases.get(header.generation) == phase
 
     def change(self, bundle: Bundle, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
         """`apply` under the lock, with everything settled."""
@@ -163,7 +172,7 @@ class Agent:
         plan.refuse_if_pending(observed)
         books, built = self.build(observed, bundle)
         digest = built.header.digest
-        if plan.is_live(observed, digest, built):
+        if plan.is_live(observed, digest, built) and self._is_current(bundle, observed.live):
             return Outcome(changed=False, generation=observed.live.generation, digest=digest)
         pending = self._arm(observed, built.header, confirm_within) if confirm_within else None
         ops = plan.plan_policy(observed, bundle, built, pending)
@@ -190,7 +199,22 @@ class Agent:
         stale = books.numbers.keys() - set(uids)
         in_use = self._uids_in_use(books, observed.staged) if stale else set()
         numbers = tables.number_rules(books.numbers, uids, in_use)
-        return replace(books, generation=latest + 1, numbers=numbers)
+        return replace(
+            books,
+            generation=latest + 1,
+            numbers=numbers,
+            phases=self._phases(bundle, observed, latest + 1),
+        )
+
+    def _phases(self, bundle: Bundle, observed: plan.Observed, generation: int) -> dict[int, int]:
+        """Those of the slots that are there, and of the one to be built."""
+        known = self.store.books().phases
+        phases = {
+            h.generation: known[h.generation] for h in observed.headers if h.generation in known
+        }
+        if windows.has_times(bundle):
+            phases[generation] = windows.phase(bundle, self.clock.wall_s())
+        return phases
 
     def _uids_in_use(self, books: Books, staged: SlotHeader | None) -> set[str]:
         """By bundles that may rule again. Asked only where a number might be given back: reading them takes a while."""
@@ -200,10 +224,20 @@ class Agent:
     def _encode(self, observed: plan.Observed, bundle: Bundle, books: Books) -> tables.Tables:
         mode = effective_mode(self.store.config().mode, bundle.mode)
         digest, encoded = bundles.digest(bundle), tables.MODES[mode]
-        slot, generation = plan.place(observed, digest, encoded, books.generation)
-        return tables.encode(
-            bundle, slot=slot, generation=generation, mode=mode, numbers=books.numbers
+        slot, generation = self._place(observed, bundle, encoded, books.generation)
+        rules = windows.in_force(bundle, self.clock.wall_s())
+        built = tables.encode(
+            rules, slot=slot, generation=generation, mode=mode, numbers=books.numbers
         )
+        return replace(built, header=replace(built.header, digest=digest))
+
+    def _place(
+        self, observed: plan.Observed, bundle: Bundle, mode: abi.Mode, following: int
+    ) -> tuple[int, int]:
+        """`plan.place`; what was staged when other rules were in force is not the policy any more."""
+        if observed.staged and not self._is_current(bundle, observed.staged):
+            return plan.spare_slot(observed), following
+        return plan.place(observed, bundles.digest(bundle), mode, following)
 
     def _arm(self, observed: plan.Observed, header: SlotHeader, seconds: int) -> Transaction:
         return Transaction(

@@ -40,12 +40,16 @@ class Applied:
 
 @dataclass(frozen=True)
 class Books:
-    """state.json: what this host confirmed last and before, the last generation number and the rules' counters."""
+    """state.json: what this host confirmed last and before, the last generation number and the rules' counters.
+
+    `phases`: for generations whose rules have times, the phase (`policy/windows.py`) they were built in.
+    """
 
     generation: int = 0
     confirmed: Applied | None = None
     previous: Applied | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+    phases: Mapping[int, int] = field(default_factory=dict)
 
 
 class Store:
@@ -100,6 +104,9 @@ class Store:
             {
                 "generation": books.generation,
                 "numbers": dict(books.numbers),
+                **(
+                    {"phases": {str(g): p for g, p in books.phases.items()}} if books.phases else {}
+                ),
                 **({"confirmed": vars(books.confirmed)} if books.confirmed else {}),
                 **({"previous": vars(books.previous)} if books.previous else {}),
             },
@@ -208,7 +215,14 @@ def _read_books(doc: Reader) -> Books:
         confirmed=_read_applied(doc, "confirmed"),
         previous=_read_applied(doc, "previous"),
         numbers={uid: numbers.get_int(uid, 1, 65535, "counter") for uid in numbers.names()},
+        phases=_read_phases(doc.get_object("phases")) if doc.has("phases") else {},
     )
+
+
+def _read_phases(item: Reader) -> dict[int, int]:
+    return {
+        int(key): item.get_int(key, 0, 2**32, "phase") for key in item.names() if key.isdecimal()
+    }
 
 
 def _read_applied(doc: Reader, key: str) -> Applied | None:

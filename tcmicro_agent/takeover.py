@@ -97,7 +97,11 @@ def reinstate(agent: Agent) -> None:
         books, built = agent.build(observed, bundle)
         header = replace(built.header, generation=confirmed.generation)
         if observed.live != header:
-            agent.store.save_books(books)
+            numbers = {books.generation: header.generation}
+            phases = {
+                numbers.get(generation, generation): p for generation, p in books.phases.items()
+            }
+            agent.store.save_books(replace(books, phases=phases))
             built = replace(built, header=header)
             agent.execute(plan.plan_policy(observed, bundle, built, None))
 

@@ -10,11 +10,15 @@ KNOWN_HZ = (100, 250, 300, 1000)
 
 
 class Clock:
-    """Time since a boot, and which boot: wall clocks jump, this one does not."""
+    """Time since a boot, and which boot: wall clocks jump, this one does not. And the wall clock besides."""
 
     def boot_ms(self) -> int:
         """Milliseconds since boot, suspend included: bpf_ktime_get_boot_ns of user space."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+    def wall_s(self) -> float:
+        """Seconds since 1970: what people mean by a time. It may jump, so only rules with a time ask for it."""
+        return time.time()
 
     def boot_id(self) -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -12,20 +12,25 @@ from tcmicro_agent.errors import BundleError
 from tcmicro_agent.jsonutil import Reader, loads, read
 from tcmicro_agent.policy.bundle_reader import read_bundle
 from tcmicro_agent.policy.model import (
-    BUNDLE_SCHEMA,
+    SOURCES_INSIDE,
     Action,
     Bundle,
     Identity,
     IdentityInfo,
+    Log,
     Rule,
 )
+from tcmicro_agent.policy.windows import written
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Text:
-    """A bundle as canonical JSON, and the digest in it: the sha256 of all the rest."""
+    """A bundle as canonical JSON, and the digest in it: the sha256 of all the rest but `sources`, which is for people.
+
+    So a comment above a rule, which moves it to another line, changes no digest and with it no host.
+    """
 
     digest: str
     content: bytes
@@ -35,12 +40,12 @@ class Writer:
     """Bundles as text. What several of them share, one and the same object, is formatted once."""
 
     def __init__(self) -> None:
-        self._formatted: dict[int, tuple[object, bytes]] = {}
+        self._formatted: dict[tuple[int, object], tuple[object, bytes]] = {}
 
     def write(self, bundle: Bundle) -> Text:
         members = {
             "kind": canonical("Bundle"),
-            "schema": canonical(BUNDLE_SCHEMA),
+            "schema": canonical(bundle.schema),
             "host": canonical(bundle.host),
             "mode": canonical(bundle.mode.value),
             "defaults": canonical(_defaults(bundle)),
@@ -48,13 +53,17 @@ class Writer:
             "endpoints": self._once(bundle.endpoints, _endpoints),
             "rules": self._once(bundle.rules, _rules),
         }
+        besides = {"sources": self._once(bundle.rules, _sources)}
+        if bundle.schema == SOURCES_INSIDE:
+            members["rules"], besides = self._once(bundle.rules, _rules_with_sources), {}
         digest = hashlib.sha256(_object(members)).hexdigest()
-        return Text(digest, _object({**members, "digest": canonical(digest)}))
+        return Text(digest, _object({**members, **besides, "digest": canonical(digest)}))
 
     def _once(self, part: T, form: Callable[[T], bytes]) -> bytes:
-        if id(part) not in self._formatted:
-            self._formatted[id(part)] = part, form(part)  # the part is kept, and so is its id
-        return self._formatted[id(part)][1]
+        key = id(part), form
+        if key not in self._formatted:
+            self._formatted[key] = part, form(part)  # the part is kept, and so is its id
+        return self._formatted[key][1]
 
 
 def write(bundle: Bundle) -> Text:
@@ -146,7 +155,17 @@ def _rules(rules: Iterable[Rule]) -> bytes:
     return canonical([_rule(rule) for rule in rules])
 
 
+def _rules_with_sources(rules: Iterable[Rule]) -> bytes:
+    return canonical([{**_rule(rule), "source": rule.source} for rule in rules])
+
+
+def _sources(rules: Iterable[Rule]) -> bytes:
+    return canonical({rule.uid: rule.source for rule in rules})
+
+
 def _rule(rule: Rule) -> dict[str, Any]:
+    """What is as it mostly is goes without saying: a rule that always holds, and tells of what it denies."""
+    window = {"start": rule.window.start, "end": rule.window.end}
     return {
         "uid": rule.uid,
         "direction": rule.direction.value,
@@ -157,7 +176,8 @@ def _rule(rule: Rule) -> dict[str, Any]:
         ],
         "identities": rule.identities,
         "any": rule.any_peer,
-        "source": rule.source,
+        **{key: written(end) for key, end in window.items() if end is not None},
+        **({} if rule.log is Log.DENY else {"log": rule.log.value}),
     }
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import cast
 
 from tcmicro_agent.jsonutil import Reader, all_of, all_within
 from tcmicro_agent.policy.model import (
     BUNDLE_SCHEMA,
+    SOURCES_INSIDE,
     Action,
     Bundle,
     Direction,
     Identity,
     IdentityInfo,
+    Log,
     Mode,
     Protocol,
     Rule,
     Service,
+    Window,
 )
 from tcmicro_agent.policy.notation import all_canonical, canonical
+from tcmicro_agent.policy.windows import instant
 
 MAX_IDENTITY = 2**31
 
@@ -29,7 +34,8 @@ def read_bundle(doc: Reader) -> Bundle:
     """All of a bundle but its digest."""
     if doc.get_str("kind") != "Bundle":
         doc.fault("kind", 'not a "Bundle"')
-    doc.get_int("schema", BUNDLE_SCHEMA, BUNDLE_SCHEMA, "known bundle schema")
+    schema = doc.get_int("schema", SOURCES_INSIDE, BUNDLE_SCHEMA, "known bundle schema")
+    sources = {} if schema == SOURCES_INSIDE else doc.get_map("sources")
     defaults = doc.get_object("defaults")
     ingress, egress = defaults.get_object("ingress"), defaults.get_object("egress")
     forward = defaults.get_object("forward") if defaults.has("forward") else None
@@ -40,11 +46,14 @@ def read_bundle(doc: Reader) -> Bundle:
         default_egress=egress.get_enum("action", Action),
         identities=_read_identities(doc),
         endpoints=_read_endpoints(doc),
-        rules=tuple(_read_rule(item) for item in doc.get_objects("rules")),
+        rules=tuple(_read_rule(item, sources) for item in doc.get_objects("rules")),
         default_source=(ingress.get_str("source"), egress.get_str("source")),
         default_forward=forward.get_enum("action", Action) if forward else Action.ALLOW,
         forward_source=forward.get_str("source") if forward else "",
+        schema=schema,
     )
+    if schema != SOURCES_INSIDE and sources.keys() != {rule.uid for rule in bundle.rules}:
+        doc.fault("sources", "does not name the rules, and each of them")
     _check_references(doc, bundle)
     return bundle
 
@@ -109,9 +118,10 @@ def _each_endpoint(doc: Reader) -> Endpoints:
     return networks, numbers
 
 
-def _read_rule(item: Reader) -> Rule:
+def _read_rule(item: Reader, sources: Mapping[str, str]) -> Rule:
+    uid = item.get_str("uid")
     rule = Rule(
-        uid=item.get_str("uid"),
+        uid=uid,
         direction=item.get_enum("direction", Direction),
         action=item.get_enum("action", Action),
         tier=item.get_str("tier"),
@@ -120,11 +130,17 @@ def _read_rule(item: Reader) -> Rule:
             "tuple[Identity, ...]", item.get_ints("identities", 0, MAX_IDENTITY, "identity")
         ),
         any_peer=item.get_bool("any"),
-        source=item.get_str("source"),
+        source=sources[uid] if uid in sources else item.get_str("source", ""),
+        window=Window(_read_instant(item, "start"), _read_instant(item, "end")),
+        log=item.get_enum("log", Log, Log.DENY),
     )
     if not rule.services:
         item.fault("services", "is empty: such a rule could never match")
     return rule
+
+
+def _read_instant(item: Reader, key: str) -> int | None:
+    return item.get_value(key, instant, None, None)
 
 
 def _read_service(item: Reader) -> Service:
@@ -136,8 +152,8 @@ def _read_service(item: Reader) -> Service:
     whole = (service.first, service.last) == (0, 65535)
     if service.first > service.last:
         item.fault("first", f"{service.first} lies behind last ({service.last})")
-    if service.protocol in (Protocol.ANY, Protocol.ICMP) and not whole:
-        item.fault("first", f"protocol {service.protocol.value} has no ports (0-65535 expected)")
+    if service.protocol is Protocol.ANY and not whole:
+        item.fault("first", "protocol any has no ports (0-65535 expected)")
     return service
 
 

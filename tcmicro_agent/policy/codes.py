@@ -24,8 +24,10 @@ class Code(Enum):
     HOST_BITS = "TCM1302"
     PORT = "TCM1303"
     REPEATED = "TCM1304"
+    TIME = "TCM1305"
     NAME = "TCM1401"
     DUPLICATE_NAME = "TCM1402"
+    UNKNOWN_SET = "TCM1403"
     INVENTORY = "TCM2001"
     UNKNOWN_GROUP = "TCM2002"
     UNKNOWN_HOST = "TCM2003"
@@ -33,6 +35,7 @@ class Code(Enum):
     NO_HOST = "TCM2005"
     NO_ADDRESS = "TCM2006"
     MODES_DISAGREE = "TCM2007"
+    NO_ENTITY = "TCM2008"
 
     @property
     def title(self) -> str:
@@ -56,8 +59,10 @@ TITLES = {
     Code.HOST_BITS: "a network with host bits set",
     Code.PORT: "not a protocol and port",
     Code.REPEATED: "one value stands twice in a list",
+    Code.TIME: "not a time in UTC, or a window that is never open",
     Code.NAME: "a name or id with characters that are not allowed",
-    Code.DUPLICATE_NAME: "two policies, or two rules of a policy, have one name",
+    Code.DUPLICATE_NAME: "two documents of a kind, or two rules of a policy, have one name",
+    Code.UNKNOWN_SET: "no document defines the set",
     Code.INVENTORY: "a fact of the inventory cannot be used",
     Code.UNKNOWN_GROUP: "no host is in the group",
     Code.UNKNOWN_HOST: "the inventory has no such host",
@@ -65,4 +70,5 @@ TITLES = {
     Code.NO_HOST: "a selector matches no host",
     Code.NO_ADDRESS: "a host that rules name has no address",
     Code.MODES_DISAGREE: "policies on one host have different modes",
+    Code.NO_ENTITY: "the inventory does not say which addresses an entity has",
 }

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Union
 
-from tcmicro_agent.policy.model import Action, Direction, Mode, Network, Service
+from tcmicro_agent.policy.model import (
+    ALWAYS,
+    Action,
+    Direction,
+    Log,
+    Mode,
+    Network,
+    Service,
+    Window,
+)
 from tcmicro_agent.policy.problems import Where
 
 
@@ -28,6 +37,18 @@ class Word:
 
 
 @dataclass(frozen=True)
+class About:
+    """What is said about a document or a rule for people; it changes nothing."""
+
+    owner: str = ""
+    ticket: str = ""
+    description: str = ""
+
+
+NOTHING = About()
+
+
+@dataclass(frozen=True)
 class HostSelector:
     """Hosts that are in any of the groups, have all the labels and are among the hosts; what is empty selects all."""
 
@@ -40,11 +61,14 @@ class HostSelector:
 
 @dataclass(frozen=True)
 class Cidrs:
-    """Addresses inside any of `networks` and none of `excluded`."""
+    """Addresses inside any of `networks` and none of `excluded`, those of the named sets among them."""
 
     where: Where
     networks: tuple[Network, ...]
     excluded: tuple[Network, ...] = ()
+    sets: tuple[Word, ...] = ()
+    excluded_sets: tuple[Word, ...] = ()
+    except_where: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -54,18 +78,41 @@ class Anyone:
     where: Where
 
 
-Peer = Union[HostSelector, Cidrs, Anyone]
+class Entity(Enum):
+    """Peers that need no selector. What the last three mean is looked up for each host that enforces the rule."""
+
+    ANY = "any"
+    WORLD = "world"  # every address that is no host of the inventory
+    FLEET = "fleet"  # every host of the inventory
+    SELF = "self"
+    CONTROLLER = "controller"
+    RESOLVERS = "resolvers"
+
+
+@dataclass(frozen=True)
+class Known:
+    """An entity other than `any` as a peer."""
+
+    where: Where
+    entity: Entity
+
+
+Peer = Union[HostSelector, Cidrs, Anyone, Known]
 
 
 @dataclass(frozen=True)
 class PolicyRule:
-    """Flows with any of the peers to any of the services."""
+    """Flows with any of the peers to any of the services, those of the named sets among them."""
 
     id: Word
     direction: Direction
     action: Action
     peers: tuple[Peer, ...]
     services: tuple[Service, ...]
+    port_sets: tuple[Word, ...] = ()
+    window: Window = ALWAYS
+    log: Log = Log.DENY
+    about: About = NOTHING
 
 
 @dataclass(frozen=True)
@@ -81,6 +128,7 @@ class Policy:
     default_egress: Action
     default_forward: Action
     rules: tuple[PolicyRule, ...]
+    about: About = NOTHING
 
 
 @dataclass(frozen=True)

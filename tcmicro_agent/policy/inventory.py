@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -18,17 +18,19 @@ Address = Union[IPv4Address, IPv6Address]
 
 @dataclass(frozen=True)
 class Host:
-    """One host; its groups, labels and addresses are sorted."""
+    """One host; all it has is sorted. `controller` and `resolvers` are addresses as this host sees them."""
 
     name: str
     groups: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     addresses: tuple[Address, ...]
+    controller: tuple[Address, ...] = ()
+    resolvers: tuple[Address, ...] = ()
 
     @cached_property
     def networks(self) -> tuple[Network, ...]:
         """The addresses as networks of one address each."""
-        return tuple(ip_network(address) for address in self.addresses)
+        return as_networks(self.addresses)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Inventory:
 
 
 def parse_inventory(document: object) -> Inventory:
-    """`{"web1": {"groups": [...], "labels": {...}, "addresses": [...]}}`, or PolicyError with every fault of it."""
+    """`{"web1": {"groups": [...], "labels": {...}, "addresses": [...]}}`, or PolicyError with every fault of it.
+
+    A host may also have lists `controller` and `resolvers`.
+    """
     try:
         return read(document, _read_inventory, PolicyError)
     except PolicyError as exc:
@@ -64,10 +69,23 @@ def _read_host(name: str, item: Reader) -> Host:
         name=name,
         groups=tuple(sorted(set(item.get_strings("groups")))),
         labels=tuple(sorted(item.get_map("labels").items())),
-        addresses=tuple(
-            sorted(set(item.get_values("addresses", _address)), key=lambda a: (a.version, a))
-        ),
+        addresses=_addresses(item, "addresses"),
+        controller=_addresses(item, "controller", ()),
+        resolvers=_addresses(item, "resolvers", ()),
     )
+
+
+def as_networks(addresses: Iterable[Address]) -> tuple[Network, ...]:
+    """Networks of one address each."""
+    return tuple(ip_network(address) for address in addresses)
+
+
+def _addresses(
+    item: Reader, key: str, absent: tuple[Address, ...] | None = None
+) -> tuple[Address, ...]:
+    if absent is not None and key not in item.names():
+        return absent
+    return tuple(sorted(set(item.get_values(key, _address)), key=lambda a: (a.version, a)))
 
 
 def _address(text: str) -> Address:

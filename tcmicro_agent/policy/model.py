@@ -7,7 +7,7 @@ whole for one host and named by the sha256 of its canonical JSON (`bundle.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import NewType, Union
@@ -17,7 +17,10 @@ WORLD = Identity(0)
 
 Network = Union[IPv4Network, IPv6Network]
 
-BUNDLE_SCHEMA = 1
+BUNDLE_SCHEMA = 2
+SOURCES_INSIDE = (
+    1  # the schema whose digest covers the sources of rules too; hosts may keep such bundles
+)
 
 
 class Direction(Enum):
@@ -49,9 +52,32 @@ class Protocol(Enum):
     ICMP = "icmp"
 
 
+class Log(Enum):
+    """Which decisions of a rule are told as events."""
+
+    NONE = "none"
+    DENY = "deny"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a rule is in force: from `start` and before `end`, in seconds since 1970 (UTC); None is unbounded."""
+
+    start: int | None = None
+    end: int | None = None
+
+
+ALWAYS = Window()
+
+
 @dataclass(frozen=True)
 class Service:
-    """A protocol and an inclusive range of destination ports; `any` and `icmp` span 0-65535."""
+    """A protocol and an inclusive range of destination ports; `any` spans 0-65535.
+
+    The port of ICMP is type * 256 + code of the message that opens the flow. ICMPv6 uses types from 128 on and ICMP
+    those below, so one number means one of them.
+    """
 
     protocol: Protocol
     first: int = 0
@@ -79,7 +105,9 @@ class Rule:
     identities: tuple[Identity, ...]
     any_peer: bool
     tier: str
-    source: str  # file:line of the rule, for people
+    source: str = field(compare=False)  # file:line of the rule, for people; no part of the digest
+    window: Window = ALWAYS
+    log: Log = Log.DENY
 
 
 @dataclass(frozen=True)
@@ -100,3 +128,4 @@ class Bundle:
     ]  # per direction: uid of the policy whose default applies ("" = none)
     default_forward: Action = Action.ALLOW  # for what is routed through the host
     forward_source: str = ""
+    schema: int = BUNDLE_SCHEMA  # that it is written in

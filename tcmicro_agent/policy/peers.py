@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
-from tcmicro_agent.policy.intent import Cidrs, HostSelector
+from tcmicro_agent.policy.intent import Cidrs, Entity, HostSelector, Known
 from tcmicro_agent.policy.inventory import Host, Inventory
-from tcmicro_agent.policy.model import Identity, IdentityInfo, Network
+from tcmicro_agent.policy.model import WORLD, Identity, IdentityInfo, Network
 from tcmicro_agent.policy.networks import Nesting, order_of
 from tcmicro_agent.policy.selection import MEANINGLESS, Names
 
@@ -26,7 +26,7 @@ class Selected:
     hosts: Names
 
 
-Clause = Union[Cidrs, Selected]
+Clause = Union[Cidrs, Selected, Known]  # of the entities, those that are the same for every host
 
 DETAILS = 3  # how much a name may tell: who, with which labels, in which network
 
@@ -35,7 +35,8 @@ DETAILS = 3  # how much a name may tell: who, with which labels, in which networ
 class Traits:
     """What makes an identity: `networks` widest first; `name` is empty unless a rule names the host by it.
 
-    A host that has neither groups nor labels is still not one of the strangers in the networks around it.
+    A host that has neither groups nor labels is still not one of the strangers in the networks around it. `is_other`:
+    a host that no selector names; rules see it as part of the fleet only.
     """
 
     networks: tuple[Network, ...]
@@ -43,6 +44,7 @@ class Traits:
     labels: tuple[tuple[str, str], ...] = ()
     name: str = ""
     is_host: bool = False
+    is_other: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Peers:
         """The identities that a clause matches."""
         if isinstance(clause, Cidrs):
             return {number for traits, number in self.numbers.items() if _holds(clause, traits)}
+        if isinstance(clause, Known):
+            fleet = {number for traits, number in self.numbers.items() if traits.is_host}
+            strangers = {WORLD, *self.numbers.values()} - fleet
+            return fleet if clause.entity is Entity.FLEET else strangers
         found = (traits for name in clause.hosts for traits in self.of_host[name])
         return {self.numbers[traits] for traits in found}
 
@@ -82,6 +88,8 @@ def find_peers(clauses: Collection[Clause], inventory: Inventory) -> Peers:
         seen = dict(_seen(host, nesting, host.name if host.name in pinned else ""))
         of_host[host.name] = set(seen.values())
         traits.update(seen)
+    if any(isinstance(clause, Known) for clause in clauses):
+        traits.update(_others(inventory, named, nesting))
     ordered = sorted(set(traits.values()), key=_order)
     numbers = {found: Identity(number) for number, found in enumerate(ordered, start=1)}
     return Peers(traits, of_host, numbers)
@@ -95,9 +103,18 @@ def _seen(host: Host, nesting: Nesting, name: str) -> Iterator[tuple[Network, Tr
         yield network, Traits(around, groups, host.labels, name, is_host=True)
 
 
+def _others(
+    inventory: Inventory, named: Collection[str], nesting: Nesting
+) -> Iterator[tuple[Network, Traits]]:
+    for host in inventory.hosts.values():
+        if host.name not in named:
+            for network in host.networks:
+                yield network, Traits(nesting.around(network), is_host=True, is_other=True)
+
+
 def _order(traits: Traits) -> tuple[object, ...]:
     networks = tuple(order_of(network) for network in traits.networks)
-    return (traits.groups, traits.labels, traits.name, networks, traits.is_host)
+    return (traits.groups, traits.labels, traits.name, networks, traits.is_host, traits.is_other)
 
 
 def _mentioned(clause: Clause) -> tuple[Network, ...]:
@@ -130,7 +147,7 @@ def _name(traits: Traits, shared: frozenset[str], detail: int) -> str:
     if not traits.is_host:
         return str(traits.networks[-1])
     groups = [group for group in traits.groups if group not in shared] or traits.groups
-    name = traits.name or "+".join(groups) or "ungrouped"
+    name = "fleet" if traits.is_other else traits.name or "+".join(groups) or "ungrouped"
     if detail > 0 and traits.labels:
         name += "{" + ",".join(f"{key}={value}" for key, value in traits.labels) + "}"
     if detail > 1 and traits.networks:

@@ -139,7 +139,7 @@ def test_templates_in_variables_are_resolved(results):
     document = json.loads(path.read_bytes())
     assert [e["network"] for e in document["endpoints"]] == ["10.0.0.1/32", "10.0.0.2/32"]
     assert document["identities"][0]["labels"] == {"kind": "web", "rack": "7"}
-    assert document["rules"][0]["source"] == "good/db.yml:9"
+    assert document["sources"] == {"db-in/pg": "good/db.yml:9"}
 
 
 def test_second_run_gives_the_same_digests(results):

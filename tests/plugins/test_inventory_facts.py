@@ -41,6 +41,13 @@ def test_labels_are_text_or_left_to_be_refused(labels, wanted):
     assert facts(tcmicro_labels=labels)["labels"] == wanted
 
 
+def test_addresses_of_controller_and_resolvers_are_those_that_the_host_is_told():
+    told = facts(tcmicro_controller_addresses=["10.0.0.9"], tcmicro_resolvers="10.0.0.53")
+    assert (told["controller"], told["resolvers"]) == (["10.0.0.9"], "10.0.0.53")
+    assert facts(tcmicro_resolvers=[])["resolvers"] == []
+    assert not {"controller", "resolvers"} & facts(tcmicro_resolvers=None).keys()
+
+
 def test_groups_are_those_of_the_host():
     assert facts(group_names=["tcmicro", "web"])["groups"] == ["tcmicro", "web"]
 

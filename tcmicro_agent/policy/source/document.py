@@ -10,6 +10,7 @@ from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.intent import Documents, Policy
 from tcmicro_agent.policy.problems import Problems
 from tcmicro_agent.policy.source.fields import Fields
+from tcmicro_agent.policy.source.links import link
 from tcmicro_agent.policy.source.nodes import Node, read_documents
 from tcmicro_agent.policy.source.policies import read_policy
 from tcmicro_agent.policy.source.policy_tests import read_policy_test
@@ -34,8 +35,10 @@ def parse_documents(sources: Iterable[tuple[str, str]]) -> Documents:
     for file, text in sources:
         for node in read_documents(file, text, problems):
             _read(node, problems, found)
+    documents = Documents(**{member: tuple(values) for member, values in found.items()})
+    linked = link(documents, problems)
     problems.raise_any()
-    return Documents(**{member: tuple(values) for member, values in found.items()})
+    return linked
 
 
 def parse_policies(sources: Iterable[tuple[str, str]]) -> tuple[Policy, ...]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from tcmicro_agent.policy.intent import Word
+from tcmicro_agent.policy.intent import About, Word
 from tcmicro_agent.policy.source.fields import Fields
 from tcmicro_agent.policy.source.words import name_of
 
-FOR_PEOPLE = ("owner", "ticket", "description")
 
-
-def read_name(doc: Fields) -> Word:
-    """The name of a document, out of its metadata."""
+def read_metadata(doc: Fields) -> tuple[Word, About]:
+    """The name of a document and what is said about it."""
     metadata = doc.fields("metadata", "metadata")
     name = metadata.read("name", name_of, Word("", doc.where))
-    describe(metadata)
+    about = read_about(metadata)
     metadata.close()
-    return name
+    return name, about
 
 
-def describe(fields: Fields) -> None:
+def read_about(fields: Fields) -> About:
     """Fields for people: they must be text and change nothing."""
-    for key in FOR_PEOPLE:
-        fields.text(key, "")
+    return About(
+        fields.text("owner", ""), fields.text("ticket", ""), fields.text("description", "")
+    )

@@ -8,16 +8,17 @@ from tcmicro_agent.policy.intent import Case, End, EndKind, PolicyTest, Word
 from tcmicro_agent.policy.model import Action, Protocol, Service
 from tcmicro_agent.policy.problems import Fault
 from tcmicro_agent.policy.source.fields import NO_ITEMS, Fields, some_of
-from tcmicro_agent.policy.source.metadata import describe, read_name
+from tcmicro_agent.policy.source.metadata import read_about, read_metadata
 from tcmicro_agent.policy.source.nodes import Node
-from tcmicro_agent.policy.source.words import address_of, service_of, word_of
+from tcmicro_agent.policy.source.words import address_of, services_of, word_of
 
 READERS = {EndKind.HOST: word_of, EndKind.GROUP: word_of, EndKind.ADDRESS: address_of}
+PING = Service(Protocol.ICMP)
 END_KEYS = tuple(kind.value for kind in EndKind)
 
 
 def read_policy_test(doc: Fields) -> PolicyTest:
-    name, spec = read_name(doc), doc.fields("spec", "spec")
+    name, spec = read_metadata(doc)[0], doc.fields("spec", "spec")
     nodes = spec.read("cases", some_of, NO_ITEMS)
     found = PolicyTest(name, tuple(_case(Fields(node, "a case", doc.problems)) for node in nodes))
     spec.close()
@@ -30,10 +31,10 @@ def _case(fields: Fields) -> Case:
         where=fields.where,
         source=_end(fields, "from"),
         target=_end(fields, "to"),
-        service=fields.read("port", _one_port, Service(Protocol.ICMP)),
+        service=fields.read("port", _one_port, PING),
         expect=fields.choice("expect", Action),
     )
-    describe(fields)
+    read_about(fields)
     fields.close()
     return case
 
@@ -56,9 +57,9 @@ def _end(fields: Fields, key: str) -> End:
 
 def _one_port(node: Node) -> Service:
     """A flow has one protocol and port."""
-    service = service_of(node)
-    if service.protocol is Protocol.ICMP or service.first == service.last:
-        return service
+    services = services_of(node)
+    if services == (PING,) or services[0].first == services[0].last:
+        return services[0]
     raise Fault(
         node.where, Code.PORT, f"{show(node.value)} is not one port; write it like tcp/5432 or icmp"
     )

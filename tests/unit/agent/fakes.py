@@ -23,15 +23,20 @@ class FakeClock:
     def __init__(self) -> None:
         self.now_ms = 1_000_000
         self.boot = "boot-1"
+        self.wall = 1_800_000_000.0
 
     def boot_ms(self) -> int:
         return self.now_ms
+
+    def wall_s(self) -> float:
+        return self.wall
 
     def boot_id(self) -> str:
         return self.boot
 
     def pass_seconds(self, seconds: float) -> None:
         self.now_ms += int(seconds * 1000)
+        self.wall += seconds
 
 
 class FakeMap(dict[bytes, bytes]):

@@ -11,7 +11,7 @@ from builders import bundle, rule
 
 from tcmicro_agent.errors import BundleError
 from tcmicro_agent.policy import bundle as bundles
-from tcmicro_agent.policy.model import Action
+from tcmicro_agent.policy.model import Action, Log, Window
 
 GOOD = bundle(
     rule("p/a", "tcp/5432 udp/53-60", (1,)),
@@ -26,12 +26,44 @@ def test_round_trip():
     assert document["digest"] == bundles.digest(GOOD)
 
 
-def test_text_is_canonical_and_its_digest_covers_all_the_rest():
+def test_text_is_canonical_and_its_digest_covers_all_the_rest_but_sources():
     text = bundles.write(GOOD)
     document = json.loads(text.content)
     assert bundles.canonical(document) == text.content
     assert document.pop("digest") == text.digest
+    assert document.pop("sources") == {"p/a": "test.yml:1", "p/b": "test.yml:1"}
     assert hashlib.sha256(bundles.canonical(document)).hexdigest() == text.digest
+
+
+def test_place_of_a_rule_in_its_file_changes_no_digest():
+    moved = replace(GOOD, rules=tuple(replace(r, source="p.yml:9") for r in GOOD.rules))
+    assert bundles.digest(moved) == bundles.digest(GOOD)
+    assert bundles.load(bundles.write(moved).content, "x").rules[0].source == "p.yml:9"
+
+
+def test_window_and_log_are_part_of_the_meaning():
+    timed = replace(GOOD.rules[0], window=Window(1_800_000_000, 1_900_000_000))
+    quiet = replace(GOOD.rules[0], log=Log.NONE)
+    for changed in (timed, quiet, replace(timed, window=Window(None, 1_800_000_000))):
+        other = replace(GOOD, rules=(changed, GOOD.rules[1]))
+        assert bundles.digest(other) != bundles.digest(GOOD)
+        assert bundles.load(bundles.write(other).content, "x") == other
+
+
+# as a release before wrote it: the digest covers the sources
+OLDER = """\
+{"defaults":{"egress":{"action":"deny","source":"p"},"ingress":{"action":"deny","source":"p"}},"digest":"%s","endpoints":[],\
+"host":"h","identities":[],"kind":"Bundle","mode":"protect","rules":[{"action":"allow","any":true,"direction":"ingress",\
+"identities":[],"services":[{"first":80,"last":80,"protocol":"tcp"}],"source":"a.yml:7","tier":"app","uid":"p/a"}],"schema":1}"""
+
+
+def test_bundle_of_the_schema_before_keeps_its_digest_and_its_text():
+    bare = json.loads(OLDER % "")
+    del bare["digest"]
+    digest = hashlib.sha256(bundles.canonical(bare)).hexdigest()
+    older = bundles.load((OLDER % digest).encode(), "x")
+    assert (older.schema, older.rules[0].source, bundles.digest(older)) == (1, "a.yml:7", digest)
+    assert bundles.write(older).content == (OLDER % digest).encode()
 
 
 def test_bundles_that_share_their_parts_are_written_as_each_alone():
@@ -71,7 +103,16 @@ def broken(**changes) -> dict:
     ("document", "message"),
     [
         ([], "document: [] is not an object"),
-        (broken(schema=2), "schema: 2 is not a known bundle schema (1-1)"),
+        (broken(schema=3), "schema: 3 is not a known bundle schema (1-2)"),
+        (broken(sources={"p/a": "x:1"}), "sources: does not name the rules, and each of them"),
+        (
+            broken(rules=[{**bundles.to_document(GOOD)["rules"][0], "end": "2026-12-01"}]),
+            "rules[0].end: not a time in UTC",
+        ),
+        (
+            broken(rules=[{**bundles.to_document(GOOD)["rules"][0], "log": "some"}]),
+            'rules[0].log: "some" is not one of none, deny, all',
+        ),
         (broken(mode="enforce"), 'mode: "enforce" is not one of monitor, protect'),
         (broken(extra=1), 'unknown key "extra"'),
         (broken(host="h2"), "does not name this content"),

@@ -94,6 +94,85 @@ def test_documents_are_sorted_by_kind():
     assert len(found.tests) == 1
 
 
+RULE = """\
+apiVersion: tcmicro/v1
+kind: Policy
+metadata: {name: p}
+spec:
+  mode: protect
+  applyTo: {groups: [db]}
+  default: {ingress: deny, egress: allow}
+  ingress:
+    - id: r
+      from: [{PEER}]
+      ports: [PORTS]
+---
+"""
+LINKS = [
+    # peer, ports, what is said
+    (
+        "addressSets: [ofice]",
+        "any",
+        '10:29: error TCM1403: there is no AddressSet "ofice" (did you mean "office"?)',
+    ),
+    ("addressSets: [web]", "any", '10:29: error TCM1403: there is no AddressSet "web"'),
+    ("entity: any", "set:wbe", '11:15: error TCM1403: there is no PortSet "wbe" (did you'),
+    ("entity: any", '"set:"', "11:15: error TCM1205: ports: must not be empty"),
+    ("entity: any", "set:Web", '11:15: error TCM1401: ports: "Web" is not a name'),
+    ("cidrs: [set:office]", "any", '10:23: error TCM1301: cidrs: "set:office" is not a network; a'),
+    (
+        "addressSets: [office], except: [10.0.0.0/8]",
+        "any",
+        "10:46: error TCM1301: 10.0.0.0/8 lies in none of the cidrs, or is all of one",
+    ),
+    (
+        "cidrs: [10.0.0.0/8], except: [set:office]",
+        "any",
+        '10:45: error TCM1301: nothing of set "office" lies in the cidrs',
+    ),
+    ("except: [set:office]", "any", '10:14: error TCM1201: a peer has no "cidrs"'),
+    (
+        "addressSets: [office], groups: [web]",
+        "any",
+        '10:38: error TCM1204: "groups" cannot stand beside "addressSets"',
+    ),
+    (
+        "addressSets: [office], entity: any",
+        "any",
+        '10:15: error TCM1204: "addressSets" cannot stand beside "entity"',
+    ),
+]
+
+
+@pytest.mark.parametrize(("peer", "ports", "wanted"), LINKS)
+def test_fault_of_a_reference_says_where_and_what_to_do(peer, ports, wanted):
+    text = RULE.replace("PEER", peer).replace("PORTS", ports) + ADDRESSES + "---\n" + PORTS
+    found = problems(text)
+    assert any(line.startswith(f"p.yml:{wanted}") for line in found), found
+
+
+def test_set_names_no_other_set():
+    text = PORTS.replace("udp/443", "set:dns")
+    assert problems(text) == [
+        'p.yml:5:28: error TCM1303: ports: "set:dns" is not a port; a set names no other set'
+    ]
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_two_documents_of_a_kind_cannot_share_a_name(kind):
+    (found,) = problems(f"{TEXTS[kind]}---\n{TEXTS[kind]}")
+    name = {"AddressSet": "office", "PortSet": "web", "PolicyTest": "db"}[kind]
+    assert f'error TCM1402: {kind} "{name}" exists already at p.yml:3:18' in found
+
+
+def test_sets_may_stand_in_any_file():
+    text = RULE.replace("PEER", "addressSets: [office]").replace("PORTS", "set:web, tcp/80")
+    found = parse_documents([("a.yml", text), ("b.yml", f"{ADDRESSES}---\n{PORTS}")])
+    (rule,) = found.policies[0].rules
+    assert rule.peers[0].networks == found.address_sets[0].networks
+    assert rule.services == (Service(Protocol.TCP, 80, 80), *found.port_sets[0].services[1:])
+
+
 FAULTS = [
     # kind, old text, new text, what is said
     ("AddressSet", "cidrs: [", "cidr: [", '5:3: error TCM1201: spec has no "cidrs"'),

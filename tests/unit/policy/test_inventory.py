@@ -32,6 +32,22 @@ def test_hosts_and_all_they_have_are_sorted():
     )
 
 
+def test_host_may_know_controller_and_resolvers():
+    knows = {"controller": ["10.0.0.9"], "resolvers": ["fd00::53", "10.0.0.53", "10.0.0.53"]}
+    inventory = parse_inventory({"a": host(), "b": {**host(["10.0.0.2"]), **knows}})
+    known = inventory.hosts["b"]
+    assert known.controller == (ip_address("10.0.0.9"),)
+    assert known.resolvers == (ip_address("10.0.0.53"), ip_address("fd00::53"))
+    assert (inventory.hosts["a"].controller, inventory.hosts["a"].resolvers) == ((), ())
+
+
+def test_stub_on_loopback_is_no_resolver_that_rules_could_name():
+    assert problems({"a": {**host(), "resolvers": ["127.0.0.53"], "controller": "x"}}) == [
+        'inventory: error TCM2001: a.controller: "x" is not a list',
+        'inventory: error TCM2001: a.resolvers[0]: "127.0.0.53" is no address that peers see',
+    ]
+
+
 def test_host_may_have_no_address():
     assert parse_inventory({"web1": host([])}).hosts["web1"].addresses == ()
 

@@ -9,7 +9,7 @@ import pytest
 
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.codes import Code
-from tcmicro_agent.policy.source import parse_policies
+from tcmicro_agent.policy.source import parse_documents, parse_policies
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/policy.md").read_text()
 WHOLE, FAULTY = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -17,7 +17,8 @@ SAID = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
 
 
 def test_example_is_a_policy():
-    assert len(parse_policies([("policies/db.yml", WHOLE)])) == 1
+    found = parse_documents([("policies/db.yml", WHOLE)])
+    assert [len(found.policies), len(found.address_sets), len(found.port_sets)] == [1, 1, 1]
 
 
 def test_errors_are_those_of_the_faulty_example():

@@ -9,7 +9,7 @@ import pytest
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy.inventory import parse_inventory
-from tcmicro_agent.policy.model import Action, Mode
+from tcmicro_agent.policy.model import Action, Log, Mode, Window
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.source import parse_policies
 
@@ -203,6 +203,101 @@ def test_names_tell_as_much_as_tells_identities_apart():
     ]
 
 
+def everybody(bundle, uid):
+    """The names of those a rule matches, "world" for who is nobody the bundle knows."""
+    names = {info.number: info.name for info in bundle.identities} | {0: "world"}
+    (rule,) = (rule for rule in bundle.rules if rule.uid == uid)
+    return sorted(names[number] for number in rule.identities)
+
+
+def test_world_is_who_is_no_host_inside_a_network_of_policies_or_not():
+    bundle = resolved(
+        policy(
+            "p",
+            "out|deny|entity: world|any",
+            "net|allow|cidrs: [10.0.0.0/8, 192.0.2.0/24]|any",
+            "web|allow|groups: [web]|tcp/1",
+        )
+    )["db1"]
+    assert everybody(bundle, "p/out") == ["10.0.0.0/8", "192.0.2.0/24", "world"]
+    known = {network for network, number in bundle.endpoints.items() if network[-3:] == "/32"}
+    assert known == {f"{h['addresses'][0]}/32" for h in FLEET.values()}
+
+
+def test_fleet_is_every_host_and_tells_apart_only_whom_other_rules_name():
+    bundle = resolved(policy("p", "all|allow|entity: fleet|any", "web|allow|groups: [web]|tcp/1"))
+    assert everybody(bundle["db1"], "p/all") == ["fleet", "web"]
+    assert len(bundle["db1"].endpoints) == 7
+    assert bundle["db1"].rules[0].identities == bundle["db2"].rules[0].identities
+
+
+def test_self_is_another_on_every_host():
+    found = resolved(policy("p", "me|allow|entity: self|any", apply="groups: [web]"))
+    assert peers(found["web1"]) == {"p/me": ["10.0.1.1/32", "fd00::1:1/128"]}
+    assert peers(found["web2"]) == {"p/me": ["10.0.1.2/32", "fd00::1:2/128"]}
+
+
+def test_self_that_other_rules_name_too_matches_both():
+    text = policy(
+        "p", "me|deny|entity: self|tcp/1", "web|allow|groups: [web]|any", apply="hosts: [web1]"
+    )
+    bundle = resolved(text)["web1"]
+    assert peers(bundle)["p/me"] == ["10.0.1.1/32", "fd00::1:1/128"]
+    assert len(peers(bundle)["p/web"]) == 4
+
+
+def test_controller_and_resolvers_are_those_that_the_host_knows():
+    fleet = {
+        **FLEET,
+        "db1": {**FLEET["db1"], "controller": ["10.0.0.9"], "resolvers": ["10.0.0.53"]},
+        "db2": {**FLEET["db2"], "controller": ["10.0.0.9"], "resolvers": ["10.0.3.1", "fd00::53"]},
+    }
+    text = policy("p", "ssh|allow|entity: controller|tcp/22", "dns|deny|entity: resolvers|udp/53")
+    found = resolved(text, fleet=fleet)
+    assert peers(found["db1"]) == {"p/ssh": ["10.0.0.9/32"], "p/dns": ["10.0.0.53/32"]}
+    assert peers(found["db2"]) == {
+        "p/ssh": ["10.0.0.9/32"],
+        "p/dns": ["10.0.3.1/32", "fd00::53/128"],
+    }
+
+
+SETS = """
+---
+apiVersion: tcmicro/v1
+kind: AddressSet
+metadata: {name: office}
+spec: {cidrs: [192.0.2.0/24, 10.0.0.0/16]}
+---
+apiVersion: tcmicro/v1
+kind: AddressSet
+metadata: {name: guests}
+spec: {cidrs: [192.0.2.128/25, 198.51.100.0/24]}
+---
+apiVersion: tcmicro/v1
+kind: PortSet
+metadata: {name: web}
+spec: {ports: [tcp/80, tcp/443]}
+"""
+
+
+def test_sets_mean_what_is_in_them():
+    sets = "addressSets: [office], cidrs: [203.0.113.0/24], except: [10.0.1.0/24, set:guests]"
+    plain = (
+        "cidrs: [192.0.2.0/24, 10.0.0.0/16, 203.0.113.0/24], except: [10.0.1.0/24, 192.0.2.128/25]"
+    )
+    by_name = resolved(policy("p", f"r|allow|{sets}|set:web, udp/1") + SETS)
+    assert by_name == resolved(policy("p", f"r|allow|{plain}|tcp/80, tcp/443, udp/1"))
+
+
+def test_times_and_log_reach_the_bundle():
+    text = policy("p", "r|allow|entity: any|any").replace(
+        "id: r,",
+        'id: r, startsAt: "2027-01-15T08:00:00Z", expires: "2027-01-15T08:00:01Z", log: all,',
+    )
+    (rule,) = resolved(text)["db1"].rules
+    assert (rule.window, rule.log) == (Window(1_800_000_000, 1_800_000_001), Log.ALL)
+
+
 def test_order_of_policies_rules_and_hosts_changes_nothing():
     texts = [
         policy("a", "x|allow|groups: [web]|tcp/2, tcp/1", "y|deny|cidrs: [10.0.0.0/8]|any"),
@@ -214,6 +309,23 @@ def test_order_of_policies_rules_and_hosts_changes_nothing():
     wanted = resolve(parsed, parse_inventory(FLEET))
     for shuffled in itertools.permutations(parsed):
         assert resolve(shuffled, parse_inventory(fleet)) == wanted
+
+
+def test_entity_that_the_inventory_does_not_know_is_refused():
+    text = policy("p", "r|allow|entity: resolvers|any", apply="groups: [all]")
+    fleet = {**FLEET, "db1": {**FLEET["db1"], "resolvers": ["10.0.0.53"]}}
+    assert problems(text, fleet=fleet) == [
+        "0.yml:6:33: error TCM2008: no address of resolvers is known on client1, db2, web1"
+        " and 1 more; set tcmicro_resolvers"
+    ]
+
+
+@pytest.mark.parametrize("entity", ["world", "fleet"])
+def test_host_that_nobody_recognises_would_be_one_of_the_world(entity):
+    fleet = {**FLEET, "new1": host([], "web")}
+    assert problems(policy("p", f"r|allow|entity: {entity}|any"), fleet=fleet) == [
+        "0.yml:6:33: error TCM2006: new1 without an address; set tcmicro_addresses or ansible_host"
+    ]
 
 
 PG = "pg|allow|groups: [web]|tcp/5432"

@@ -10,6 +10,8 @@ from typing import Any
 
 Variables = Mapping[str, Any]
 
+PLACES = {"controller": "tcmicro_controller_addresses", "resolvers": "tcmicro_resolvers"}
+
 
 def inventory_document(hostvars: Mapping[str, Variables], hosts: Iterable[str]) -> dict[str, Any]:
     """The document that `parse_inventory` reads, with the given hosts."""
@@ -21,6 +23,7 @@ def _host(variables: Variables) -> dict[str, Any]:
         "groups": list(variables.get("group_names") or ()),
         "labels": _labels(variables.get("tcmicro_labels") or {}),
         "addresses": _addresses(variables),
+        **{key: variables[name] for key, name in PLACES.items() if variables.get(name) is not None},
     }
 
 
