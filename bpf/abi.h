@@ -169,7 +169,7 @@ struct tcm_rule_key {
 	__u8 direction;	 /* enum tcm_direction */
 	__u8 protocol;	 /* 0 = any; ICMPv6 is filed under ICMP */
 	__u8 prefix;	 /* bits of port that count */
-	__be16 port;	 /* destination port, bits beyond prefix zero */
+	__be16 port;	 /* destination port (ICMP: type << 8 | code of the request), bits beyond prefix zero */
 	__u16 pad;
 };
 
@@ -194,7 +194,7 @@ struct tcm_failsafe_key {
 struct tcm_session4_key {
 	__be32 local;
 	__be32 remote;
-	__be16 local_port; /* ICMP echo: identifier in both ports */
+	__be16 local_port; /* ICMP: type and code of the request at who is asked, an identifier at who asks */
 	__be16 remote_port;
 	__u8 protocol;
 	__u8 pad[3];

@@ -79,7 +79,7 @@ static __noinline int judge(const struct flow *f, __u32 number, enum tcm_directi
 	shapes = peer ? peer->shapes[opener] : slot->world_shapes[opener];
 	key.identity = (peer ? peer->identity : TCM_WORLD) | shapes >> 31;
 	key.protocol = f->protocol;
-	rule = find_rule(&key, shapes, f->protocol == IPPROTO_ICMP ? 0 : port);
+	rule = find_rule(&key, shapes, port); /* of ICMP, type and code of the request: see parse_icmp() */
 	out->identity = key.identity;
 	out->rule = rule ? rule->rule : slot->default_rule[opener];
 	verdict = (rule ? rule->verdict : slot->verdict[opener]) & 1;

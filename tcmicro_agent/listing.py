@@ -78,7 +78,7 @@ def _rules(bundle: Bundle) -> Iterator[dict[str, Any]]:
             "direction": rule.direction.value,
             "action": rule.action.value,
             "peers": ["any"] if rule.any_peer else [names.get(i, "world") for i in rule.identities],
-            "services": [_service(s.protocol.value, s.first, s.last) for s in rule.services],
+            "services": list(map(str, rule.services)),
             "source": rule.source,
         }
 
@@ -94,12 +94,6 @@ def _defaults(bundle: Bundle) -> Iterator[dict[str, Any]]:
             "services": ["any"],
             "source": source,
         }
-
-
-def _service(protocol: str, first: int, last: int) -> str:
-    if (first, last) == (0, 65535):
-        return protocol
-    return f"{protocol}/{first}" if first == last else f"{protocol}/{first}-{last}"
 
 
 def _session(session: abi.Session, age: float, uids: dict[int, str]) -> dict[str, Any]:

@@ -32,7 +32,9 @@ class Reason(Enum):
 
 @dataclass(frozen=True)
 class NewFlow:
-    """A flow's first packet: `protocol` as IP number (ICMPv6 counts as ICMP), `port` of its destination."""
+    """A flow's first packet: `protocol` as IP number (ICMPv6 counts as ICMP), `port` of its destination; of ICMP, type
+    and code as in `Service`.
+    """
 
     direction: Direction
     peer: Address
@@ -48,6 +50,7 @@ class Verdict:
     rule: str  # uid of the rule, or "" for the default
 
 
+PING = {4: 8 << 8, 6: 128 << 8}  # the port of an echo request, by IP version
 NUMBERS = {Protocol.ICMP: 1, Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 
 

@@ -83,6 +83,15 @@ class Service:
     first: int = 0
     last: int = 65535
 
+    def __str__(self) -> str:
+        """As in a policy: `tcp/80`, `icmp/8`, `icmp6/128`."""
+        name, first, last = self.protocol.value, self.first, self.last
+        if (first, last) == (0, 65535):
+            return name
+        if self.protocol is Protocol.ICMP and (first & 0xFF, last) == (0, first | 0xFF):
+            return f"{name}{'6' if first >> 15 else ''}/{first >> 8}"
+        return f"{name}/{first}" if first == last else f"{name}/{first}-{last}"
+
 
 @dataclass(frozen=True)
 class IdentityInfo:

@@ -90,7 +90,9 @@ def sctp(sport: int, dport: int) -> bytes:
 
 
 def first_packet(src: Address, dst: Address, protocol: int, sport: int, dport: int) -> bytes:
-    """What a client sends first, as a whole frame; `sport` tells apart what has no ports."""
+    """What a client sends first, as a whole frame; `sport` tells apart what has no ports. For ICMP `dport` is type << 8
+    | code, and 0 a ping.
+    """
     if protocol == TCP:
         payload = tcp(sport, dport)
     elif protocol == UDP:
@@ -98,7 +100,8 @@ def first_packet(src: Address, dst: Address, protocol: int, sport: int, dport: i
     elif protocol == SCTP:
         payload = sctp(sport, dport)
     elif protocol == ICMP:
-        payload = icmp(8 if src.version == 4 else 128, ident=sport)
+        kind, code = divmod(dport or (8 if src.version == 4 else 128) << 8, 256)
+        payload = icmp(kind, code, ident=sport)
     else:
         payload = bytes(16)
     if src.version == 4:

@@ -36,6 +36,12 @@ IDENTITIES = 4
 TCP, UDP, SCTP, ICMP, GRE, OSPF = 6, 17, 132, 1, 47, 89
 WITH_PORTS = (TCP, UDP, SCTP)
 QUIET = Tuning(syn_source=Limits(0, 0))  # so many SYNs in a second would be a flood
+MESSAGES = {  # of ICMP, type << 8 | code; only those that ask have an identifier, so of the others one each
+    (4, Direction.INGRESS): (8 << 8, 8 << 8 | 7, 13 << 8),
+    (4, Direction.EGRESS): (8 << 8, 8 << 8 | 7, 17 << 8),
+    (6, Direction.INGRESS): (128 << 8, 128 << 8 | 7, 139 << 8),
+    (6, Direction.EGRESS): (128 << 8, 128 << 8 | 7, 140 << 8),
+}
 MOST_ADDRESSES, MOST_PORTS = 8, 10
 
 actions = st.sampled_from(list(Action))
@@ -51,6 +57,9 @@ services = st.one_of(
         ranges,
     ),
     st.sampled_from([Service(protocol) for protocol in Protocol]),
+    st.sampled_from([8, 13, 17, 128, 139]).map(
+        lambda kind: Service(Protocol.ICMP, kind << 8, kind << 8 | 0xFF)
+    ),
 )
 identities = st.integers(0, IDENTITIES).map(Identity)
 
@@ -99,7 +108,8 @@ def flows(policy: Bundle) -> Iterator[NewFlow]:
         for direction in Direction:
             # without ports nothing tells both ways of a protocol apart: one each
             bare = GRE if direction is Direction.INGRESS else OSPF
-            for protocol, port in (*services, (ICMP, 0), (bare, 0)):
+            messages = [(ICMP, message) for message in MESSAGES[peer.version, direction]]
+            for protocol, port in (*services, *messages, (bare, 0)):
                 yield NewFlow(direction, peer, protocol, port)
 
 

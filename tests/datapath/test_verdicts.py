@@ -44,6 +44,31 @@ def test_ingress_by_rule(datapath, packet, reason):
     assert datapath.reason(IN, packet) is reason
 
 
+PINGS = (
+    "icmp/2048-2303 icmp/32768-33023"  # as the language writes icmp/echo-request: types 8 and 128
+)
+
+
+@pytest.mark.parametrize(("us", "web", "other"), [(US, WEB, 13), (US6, WEB6, 139)])
+def test_ping_is_told_from_other_messages(datapath, us, web, other):
+    datapath.enforce(bundle(rule("p/ping", PINGS, (1,)), endpoints={WEB: 1, WEB6: 1}))
+    assert datapath.reason(IN, echo(web, us, 7)) is Reason.RULE_ALLOW
+    assert datapath.reason(OUT, echo(us, web, 7, reply=True)) is Reason.SESSION
+    assert datapath.reason(IN, p.packet(web, us, p.ICMP, p.icmp(other))) is Reason.DEFAULT_DENY
+    assert datapath.reason(OUT, echo(us, web, 8)) is Reason.DEFAULT_DENY
+
+
+@pytest.mark.parametrize(("us", "web"), [(US, WEB), (US6, WEB6)])
+def test_answer_to_a_ping_is_judged_as_the_ping_was(datapath, us, web):
+    allowed = bundle(rule("p/ping", PINGS, (1,)), endpoints={WEB: 1, WEB6: 1})
+    datapath.enforce(allowed)
+    datapath.ingress(echo(web, us, 7))
+    datapath.enforce(allowed)
+    assert datapath.reason(OUT, echo(us, web, 7, reply=True)) is Reason.SESSION
+    datapath.enforce(bundle(rule("p/other", "icmp/3328-3583", (1,)), endpoints={WEB: 1, WEB6: 1}))
+    assert datapath.reason(OUT, echo(us, web, 7, reply=True)) is Reason.REVOKED
+
+
 def test_longest_prefix_names_the_peer(datapath):
     datapath.enforce(
         bundle(

@@ -20,12 +20,8 @@ SERVICE = re.compile(r"(tcp|udp|sctp)/([0-9]{1,9})(?:-([0-9]{1,9}))?")
 ICMP = re.compile(r"(icmp6?)/([a-z][a-z-]*|[0-9]{1,9})")
 PROTOCOLS = ("tcp", "udp", "sctp", "icmp", "icmp6", "any")
 SET = "set:"
-ICMP_NAMES = {  # messages that open a flow, by their types in ICMP and ICMPv6
-    "echo-request": (8, 128),
-    "timestamp-request": (13,),
-    "extended-echo-request": (42, 160),
-}
-ICMP_ANSWERS = (0, 3, 4, 5, 11, 12, 14, 43, 129, 161)  # errors are answers too
+ICMP_NAMES = {"echo-request": (8, 128)}  # their types in ICMP and ICMPv6
+ICMP_ANSWERS = (0, 3, 4, 5, 11, 12, 129)  # to a ping; and errors, which answer anything
 ICMP_TYPES = {"icmp": range(128), "icmp6": range(128, 256)}
 MAPPED = ip_network("::ffff:0:0/96")
 
@@ -87,8 +83,11 @@ def _icmp_types(node: Node, text: str, family: str, named: str) -> tuple[int, ..
     """A name means ICMP and ICMPv6 alike; a number is a type of one of them."""
     if family == "icmp" and named in ICMP_NAMES:
         return ICMP_NAMES[named]
+    if named in ICMP_NAMES:
+        advice = f"write icmp/{named}, which means ICMPv6 too"
+        raise Fault(node.where, Code.PORT, f"{show(text)} is not a port; {advice}")
     if not named.isdigit():
-        advice = f"write a number or one of {', '.join(ICMP_NAMES)}"
+        advice = f"write a number or {', '.join(ICMP_NAMES)}"
         guess = probably_meant(named, ICMP_NAMES)
         raise Fault(node.where, Code.PORT, f"{show(text)} is not a port; {advice}{guess}")
     number, types = int(named), ICMP_TYPES[family]

@@ -8,8 +8,8 @@ import pytest
 
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.codes import TITLES, Code
-from tcmicro_agent.policy.intent import Anyone, Cidrs, HostSelector, Tier
-from tcmicro_agent.policy.model import Action, Direction, Mode, Protocol, Service
+from tcmicro_agent.policy.intent import About, Anyone, Cidrs, Entity, HostSelector, Tier
+from tcmicro_agent.policy.model import Action, Direction, Log, Mode, Protocol, Service, Window
 from tcmicro_agent.policy.source import parse_policies
 
 POLICY = """\
@@ -98,6 +98,29 @@ spec:
     assert (out.direction, out.action) == (Direction.EGRESS, Action.ALLOW)
     assert isinstance(out.peers[0], Anyone)
     assert out.services == (Service(Protocol.ANY),)
+
+
+def test_rule_with_times_sets_and_people():
+    (policy,) = parse(
+        changed(
+            "- id: pg\n      from: [{groups: [web]}]\n      ports: [tcp/5432]",
+            "- id: pg\n      from: [{entity: world}, {entity: self}]\n"
+            "      ports: [icmp/echo-request, icmp/13, icmp6/139, tcp/22]\n"
+            '      startsAt: "2027-01-15T08:00:00Z"\n      expires: 2027-01-15T09:00:00Z\n'
+            "      log: all\n      owner: me\n      ticket: OPS-2",
+        )
+    )
+    (rule,) = policy.rules
+    assert [peer.entity for peer in rule.peers] == [Entity.WORLD, Entity.SELF]
+    assert list(map(str, rule.services)) == [
+        "icmp/8",
+        "icmp6/128",
+        "icmp/13",
+        "icmp6/139",
+        "tcp/22",
+    ]
+    assert rule.window == Window(1_800_000_000, 1_800_003_600)
+    assert (rule.log, rule.about) == (Log.ALL, About("me", "OPS-2", ""))
 
 
 def test_small_policy_has_tier_app_and_allows():
@@ -283,6 +306,56 @@ FAULTS = [
         "tcp/5432",
         "tpc/80",
         f'11:15: error TCM1303: ports: "tpc/80" is not a port; {PORTS} (did you mean "tcp"?)',
+    ),
+    (
+        "tcp/5432",
+        "icmp/echo",
+        '11:15: error TCM1303: ports: "icmp/echo" is not a port; write a number or echo-request',
+    ),
+    (
+        "tcp/5432",
+        "icmp/128",
+        '11:15: error TCM1303: ports: "icmp/128": icmp has types 0-127 that a rule can name',
+    ),
+    (
+        "tcp/5432",
+        "icmp6/8",
+        '11:15: error TCM1303: ports: "icmp6/8": icmp6 has types 128-255 that a rule can name',
+    ),
+    (
+        "tcp/5432",
+        "icmp6/129",
+        '11:15: error TCM1303: ports: "icmp6/129": an answer or an error message needs no rule: '
+        "it passes with its flow",
+    ),
+    (
+        "tcp/5432",
+        "icmp6/echo-request",
+        '11:15: error TCM1303: ports: "icmp6/echo-request" is not a port; '
+        "write icmp/echo-request, which means ICMPv6 too",
+    ),
+    (
+        "id: pg",
+        "id: pg\n      log: some",
+        '10:12: error TCM1204: log: "some" is not one of none, deny, all',
+    ),
+    (
+        "id: pg",
+        "id: pg\n      startsAt: 2026-12-01T08:00:00+01:00",
+        '10:17: error TCM1305: startsAt: "2026-12-01T08:00:00+01:00" is not a time in UTC; '
+        'write it like "2026-12-01T08:00:00Z"',
+    ),
+    (
+        "id: pg",
+        'id: pg\n      expires: "2026-02-30T00:00:00Z"',
+        '10:16: error TCM1305: expires: "2026-02-30T00:00:00Z" is not a time in UTC; '
+        'write it like "2026-12-01T08:00:00Z"',
+    ),
+    (
+        "id: pg",
+        "id: pg\n      startsAt: 2026-12-01T08:00:00Z\n      expires: 2026-12-01T08:00:00Z",
+        "11:16: error TCM1305: expires: 2026-12-01T08:00:00Z is not after startsAt "
+        "(2026-12-01T08:00:00Z)",
     ),
     ("tcp/5432", "22:22", f'11:15: error TCM1303: ports: "22:22" is not a port; {PORTS}'),
     (
