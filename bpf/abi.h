@@ -188,6 +188,16 @@ struct tcm_failsafe_key {
 	__u8 address[16]; /* the peer's; IPv4 as ::ffff:a.b.c.d */
 };
 
+/*
+ * Services fall into 64 classes; a bit is set when the failsafe has no entry for any service of its class, so that most
+ * refusals need not search it. No bit set, as in a new map, means: search.
+ */
+#define TCM_FAILSAFE_CLASS(direction, protocol, port) \
+	(((port) ^ (port) >> 6 ^ (port) >> 12 ^ (protocol) << 1 ^ (direction)) & 63)
+struct tcm_no_failsafe {
+	__u64 classes;
+};
+
 /* --- sessions -------------------------------------------------------------------------------------- */
 
 /* Keyed by hook direction (local, remote), so both directions of a flow find one entry without comparing. */

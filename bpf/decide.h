@@ -247,7 +247,7 @@ static __always_inline void spare(const struct flow *f, struct verdict *v)
 {
 	if (!f->version)
 		return;
-	if (failsafe(f))
+	if (may_be_failsafe(f) && failsafe(f))
 		settle(v, TCM_ALLOW, TCM_FAILSAFE);
 	else if (is_dhcp(f))
 		settle(v, TCM_ALLOW, TCM_DHCP);

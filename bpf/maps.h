@@ -83,6 +83,14 @@ struct {
 	__type(value, __u32);
 } tcm_failsafe SEC(".maps");
 
+/* What tcm_failsafe is not searched for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcm_no_failsafe);
+} tcm_no_failsafe SEC(".maps");
+
 /* The staged slot, and which share of the new flows it judges. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

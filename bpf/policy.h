@@ -98,11 +98,37 @@ static __always_inline void judge_forwarded(const struct tcm_slot *slot, struct 
 	out->reason = out->verdict == TCM_ALLOW ? TCM_FORWARD_ALLOW : TCM_FORWARD_DENY;
 }
 
+/* Where the failsafe files a port of the flow. */
+static __always_inline __be16 failsafe_port(const struct flow *f, __be16 port)
+{
+	return f->protocol == IPPROTO_ICMP ? 0 : port;
+}
+
+static __always_inline __u32 failsafe_class(const struct flow *f, __u32 direction, __be16 port)
+{
+	__u32 number = bpf_ntohs(failsafe_port(f, port));
+
+	return TCM_FAILSAFE_CLASS(direction, (__u32)f->protocol, number);
+}
+
+/* False for most flows, at no cost: then the failsafe has nothing for either leg. */
+static __always_inline bool may_be_failsafe(const struct flow *f)
+{
+	const struct tcm_no_failsafe *none;
+	__u64 absent;
+	__u32 zero = 0;
+
+	none = bpf_map_lookup_elem(&tcm_no_failsafe, &zero);
+	absent = none ? none->classes : 0;
+	return !(absent >> failsafe_class(f, TCM_INGRESS, f->local_port) &
+		 absent >> failsafe_class(f, TCM_EGRESS, f->remote_port) & 1);
+}
+
 static __always_inline bool failsafe_has(const struct flow *f, __u32 direction, __be16 port)
 {
 	struct tcm_failsafe_key key = { .prefix = 160, .direction = direction, .protocol = f->protocol };
 
-	key.port = f->protocol == IPPROTO_ICMP ? 0 : port;
+	key.port = failsafe_port(f, port);
 	if (f->version == 4) {
 		key.address[10] = key.address[11] = 0xff;
 		__builtin_memcpy(key.address + 12, &f->v4.remote, 4);

@@ -4,6 +4,7 @@ of the built object, so nothing here is kept in step by hand. Native byte order;
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -167,6 +168,7 @@ PEER = Struct("=I2I")
 RULE_KEY = Struct("=IBBBB2sH")
 RULE = Struct("=IB3x")
 FAILSAFE_KEY = Struct("=IBB2s16s")
+NO_FAILSAFE = Struct("=Q")
 SESSION4_KEY = Struct("=4s4s2s2sB3x")
 SESSION6_KEY = Struct("=16s16s2s2sB3x")
 SESSION = Struct("=IIIBBBBQ2Q2Q")
@@ -322,6 +324,22 @@ class TrialWord:
 def counter_index(direction: Direction, reason: Reason, bank: Bank) -> int:
     """Place of a counter in tcm_counters, as TCM_COUNTER."""
     return (bank * len(Direction) + direction) * REASONS + reason
+
+
+def failsafe_class(key: bytes) -> int:
+    """Of a key of tcm_failsafe, as TCM_FAILSAFE_CLASS."""
+    _, direction, protocol, port_bytes, _ = FAILSAFE_KEY.unpack(key)
+    port = int.from_bytes(port_bytes, "big")
+    mixed: int = port ^ port >> 6 ^ port >> 12 ^ protocol << 1 ^ direction
+    return mixed & 63
+
+
+def no_failsafe(keys: Iterable[bytes]) -> bytes:
+    """Content of tcm_no_failsafe when tcm_failsafe holds no other keys than these."""
+    classes = 0
+    for key in keys:
+        classes |= 1 << failsafe_class(key)
+    return NO_FAILSAFE.pack(~classes & (1 << 64) - 1)
 
 
 def last_seen(value: bytes) -> bytes:

@@ -40,6 +40,7 @@ LAYOUTS = {
     "tcm_cidrs6": (abi.CIDR6_KEY.size, abi.PEER.size, False),
     "tcm_rules": (abi.RULE_KEY.size, abi.RULE.size, False),
     "tcm_failsafe": (abi.FAILSAFE_KEY.size, 4, False),
+    "tcm_no_failsafe": (4, abi.NO_FAILSAFE.size, False),
     "tcm_trial": (4, abi.TRIAL.size, False),
     "tcm_vlans": (abi.VLAN_KEY.size, 4, False),
     "tcm_half4": (abi.SESSION4_KEY.size, abi.SESSION.size, False),
@@ -238,11 +239,25 @@ class Kernel:
     def set_failsafe(self, wanted: frozenset[bytes]) -> tuple[int, int]:
         """Makes the failsafe what is wanted; how many keys came and went. What stays is not touched."""
         table, actual = self.map("tcm_failsafe"), self.failsafe()
+        self._search_failsafe_for(wanted | actual)
         for key in sorted(wanted - actual):
             table.put(key, abi.U32.pack(1))
         for key in sorted(actual - wanted):
             table.delete(key)
+        self._narrow_failsafe()
         return len(wanted - actual), len(actual - wanted)
+
+    def _narrow_failsafe(self) -> None:
+        """Searched for what it holds. Others may write meanwhile: what is told last includes what they added."""
+        told = None
+        while (present := self.failsafe()) != told:
+            self._search_failsafe_for(present)
+            told = present
+
+    def _search_failsafe_for(self, keys: frozenset[bytes]) -> None:
+        table, content = self.map("tcm_no_failsafe"), abi.no_failsafe(keys)
+        if table.get(abi.U32.pack(0)) != content:
+            table.put(abi.U32.pack(0), content)
 
     # --- observation ---
 

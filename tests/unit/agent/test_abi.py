@@ -25,6 +25,7 @@ STRUCTS = {
     "tcm_rule_key": abi.RULE_KEY,
     "tcm_rule": abi.RULE,
     "tcm_failsafe_key": abi.FAILSAFE_KEY,
+    "tcm_no_failsafe": abi.NO_FAILSAFE,
     "tcm_session4_key": abi.SESSION4_KEY,
     "tcm_session6_key": abi.SESSION6_KEY,
     "tcm_session": abi.SESSION,
