@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 KNOWN_HZ = (100, 250, 300, 1000)
+# The kernel starts counting five minutes below 32 bits, so that what cannot stand the wrap is found out soon.
+FIRST_WRAP, FIRST_WRAP_MS = 1 << 32, 300_000
+FITS_S = 5  # of jiffies, how far the count may be off
 
 
 class Clock:
@@ -24,9 +27,32 @@ class Clock:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def measure_hz(sample: Callable[[], tuple[int, int]]) -> int:
-    """Jiffies per second from two samples of (jiffies, boot ms); the kernel's choices are few."""
-    jiffies, start = sample()
+def find_hz(sample: Callable[[], tuple[int, int]]) -> int:
+    """Jiffies per second from samples of (jiffies, boot ms); the kernel's choices are few."""
+    jiffies, boot_ms = first = sample()
+    return hz_since_boot(jiffies, boot_ms - _suspended_ms()) or _hz_between(first, sample)
+
+
+def hz_since_boot(jiffies: int, awake_ms: int) -> int:
+    """The one rate that explains so many jiffies since boot, suspend not included; 0 when none does, or several do,
+    as all of them five minutes after boot.
+    """
+    fitting = [hz for hz in KNOWN_HZ if abs(_jiffies_after(awake_ms, hz) - jiffies) < FITS_S * hz]
+    return fitting[0] if len(fitting) == 1 else 0
+
+
+def _jiffies_after(awake_ms: int, hz: int) -> int:
+    return FIRST_WRAP + (awake_ms - FIRST_WRAP_MS) * hz // 1000
+
+
+def _suspended_ms() -> int:
+    clocks = time.CLOCK_BOOTTIME, time.CLOCK_MONOTONIC
+    since_boot, awake = (time.clock_gettime_ns(clock) // 1_000_000 for clock in clocks)
+    return since_boot - awake
+
+
+def _hz_between(first: tuple[int, int], sample: Callable[[], tuple[int, int]]) -> int:
+    jiffies, start = first
     time.sleep(0.06)
     later, end = sample()
     rate = (later - jiffies) * 1000 / max(end - start, 1)

@@ -101,7 +101,7 @@ class Kernel:
         finally:
             loaded.close()
         if not self.hz():
-            first = Tuning().settings(clock.measure_hz(self._sample), forwarding=0)
+            first = Tuning().settings(clock.find_hz(self._sample), forwarding=0)
             self.set_settings(first)
 
     def hz(self) -> int:
