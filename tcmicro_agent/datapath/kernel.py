@@ -25,6 +25,7 @@ PROGRAMS = {
     abi.Direction.EGRESS: "tcm_egress",
 }
 SUFFIXES = {Framing.ETHERNET: "", Framing.IP: "_l3"}  # of the pair for each kind of interface
+ON_DEMAND = frozenset(name + SUFFIXES[Framing.IP] for name in PROGRAMS.values())
 TRANSITION = "tcm_transition"
 PADDING = bytes(14)  # the Ethernet header a test-run packet must have
 NEVER = (1 << 64) - 1  # a control word that cannot be: the transition only samples the clock
@@ -75,6 +76,7 @@ class Kernel:
     def __init__(self, pins: Path | None = None) -> None:
         self.pins = pins or pin_directory()
         self._maps: dict[str, libbpf.Map] = {}
+        self._object: Path | None = None  # what was loaded, by this process
 
     # --- loading ---
 
@@ -85,7 +87,8 @@ class Kernel:
     def load(self, path: Path, sizes: Mapping[str, int]) -> None:
         """Loads and pins the object; maps of an earlier release are taken over with all they hold.
 
-        `sizes` are entries of maps that are not there yet.
+        `sizes` are entries of maps that are not there yet. Programs for interfaces without Ethernet are loaded with
+        the first of these: checking them takes the kernel as long as all the others.
         """
         if not _is_bpffs(self.pins.parents[1]):
             raise KernelError(
@@ -94,15 +97,20 @@ class Kernel:
             )
         for directory in (self.pins, self.pins / "programs", self.pins / "links"):
             directory.mkdir(parents=True, exist_ok=True)
-        loaded = libbpf.load(path, self.pins, dict(sizes))
-        try:
-            for name, program in loaded.programs.items():
-                libbpf.pin(program.fd, self.pins / "programs" / name)
-        finally:
-            loaded.close()
+        self._object = path
+        self._load(sizes, lambda name: name not in ON_DEMAND or self._program_pin(name).exists())
         if not self.hz():
             first = Tuning().settings(clock.find_hz(self._sample), forwarding=0)
             self.set_settings(first)
+
+    def _load(self, sizes: Mapping[str, int], wanted: Callable[[str], bool]) -> None:
+        assert self._object
+        loaded = libbpf.load(self._object, self.pins, dict(sizes), wanted)
+        try:
+            for name, program in loaded.programs.items():
+                libbpf.pin(program.fd, self._program_pin(name))
+        finally:
+            loaded.close()
 
     def hz(self) -> int:
         """Jiffies per second of this kernel; 0 before the first load."""
@@ -135,17 +143,23 @@ class Kernel:
 
     def attach(self, kind: str, interface: Interface) -> None:
         """Attaches or swaps both programs; the directions are independent, each in one step."""
-        hook = self.hook(kind, interface)
-        for direction, name in PROGRAMS.items():
-            with self._program(name + SUFFIXES[interface.framing]) as opened:
+        hook, names = self.hook(kind, interface), _programs(interface.framing)
+        missing = {name for name in names.values() if not self._program_pin(name).exists()}
+        if missing and self._object:
+            self._load({}, missing.__contains__)
+        for direction, name in names.items():
+            with self._program(name) as opened:
                 hook.attach(interface, direction, opened.program)
 
     def attached(self, kind: str, interface: Interface) -> dict[abi.Direction, bool]:
         """Per direction, whether our present program sits on the interface."""
         hook = self.hook(kind, interface)
         found = {}
-        for direction, name in PROGRAMS.items():
-            with self._program(name + SUFFIXES[interface.framing]) as opened:
+        for direction, name in _programs(interface.framing).items():
+            if not self._program_pin(name).exists():
+                found[direction] = False
+                continue
+            with self._program(name) as opened:
                 found[direction] = hook.attached(interface, direction) == opened.program.id
         return found
 
@@ -302,7 +316,10 @@ class Kernel:
         return self._maps[name]
 
     def _program(self, name: str) -> _Opened:
-        return _Opened(self.pins / "programs" / name)
+        return _Opened(self._program_pin(name))
+
+    def _program_pin(self, name: str) -> Path:
+        return self.pins / "programs" / name
 
     def _run(self, name: str, request: bytes) -> int:
         """What a program of ours returns for a request."""
@@ -331,6 +348,11 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.program.fd)
+
+
+def _programs(framing: Framing) -> dict[abi.Direction, str]:
+    """The pair for that kind of interface."""
+    return {direction: name + SUFFIXES[framing] for direction, name in PROGRAMS.items()}
 
 
 def _too_big(name: str, entries: int, capacity: int) -> MapFullError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import (
     CFUNCTYPE,
     byref,
+    c_bool,
     c_char_p,
     c_int,
     c_size_t,
@@ -237,8 +238,18 @@ class Object:
         library().bpf_object__close(c_void_p(self._handle))
 
 
-def load(path: Path, pins: Path, max_entries: dict[str, int]) -> Object:
-    """Loads an object with every map pinned under `pins`; pinned maps of the same layout are taken over.
+def _any_program(_name: str) -> bool:
+    return True
+
+
+def load(
+    path: Path,
+    pins: Path,
+    max_entries: dict[str, int],
+    wanted: Callable[[str], bool] = _any_program,
+) -> Object:
+    """Loads the wanted programs of an object with every map pinned under `pins`; pinned maps of the same layout are
+    taken over.
 
     `max_entries` sizes maps that are not there yet; existing ones keep their size.
     """
@@ -254,12 +265,15 @@ def load(path: Path, pins: Path, max_entries: dict[str, int]) -> Object:
         if size:
             _check(lib.bpf_map__set_max_entries(pointer, c_uint32(size)), f"size {name}")
         _check(lib.bpf_map__set_pin_path(pointer, str(pin).encode()), f"pin {name}")
+    programs = _named(handle, "program")
+    for name, pointer in programs.items():
+        _check(lib.bpf_program__set_autoload(pointer, c_bool(wanted(name))), f"choose {name}")
     if lib.bpf_object__load(c_void_p(handle)) < 0:
         code = ctypes.get_errno()
         lib.bpf_object__close(c_void_p(handle))
         raise KernelError(f"{path}: the kernel refused it: {os.strerror(code)}: {_last_log()}")
-    programs = {n: Program(lib.bpf_program__fd(p)) for n, p in _named(handle, "program").items()}
-    return Object(programs, {n: lib.bpf_map__fd(p) for n, p in maps.items()}, handle)
+    opened = {n: Program(lib.bpf_program__fd(p)) for n, p in programs.items() if wanted(n)}
+    return Object(opened, {n: lib.bpf_map__fd(p) for n, p in maps.items()}, handle)
 
 
 def _named(handle: int, kind: str) -> dict[str, c_void_p]:

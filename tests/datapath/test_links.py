@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from contextlib import closing, nullcontext
+from pathlib import Path
 
 import pytest
 from builders import bundle, rule
@@ -14,8 +15,14 @@ from keeping import Kept
 from tunnel import Tunnel
 from world import PEER, PEER6, US, World, ping, talks, tcp, udp
 
+from tcmicro_agent import abi
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.interfaces import Framing, Interface
 from tcmicro_agent.policy.model import Action
+from tcmicro_agent.tuning import Tuning
 
+OBJECT = Path(__file__).parents[2] / "build/tcmicro.bpf.o"
+SMALL = Tuning(capacity=1024).map_sizes(0)
 SERVICE = 5432
 NEAR, FAR, THIRD = "10.9.7.1", "10.9.7.2", "10.9.7.3"
 NEAR6, FAR6, THIRD6 = "fd07::1", "fd07::2", "fd07::3"
@@ -161,3 +168,29 @@ def test_the_members_of_a_vrf_are_guarded(host, world):
     with build(world, "vrf"):
         host.converge()
         assert host.names() == f"eth0 {KINDS['vrf'][1]}"
+
+
+def test_programs_for_bare_ip_are_there_from_the_first_such_link_on(bpffs, world):
+    kernel, later = (Kernel(bpffs / "demand" / str(abi.ABI)) for _ in range(2))
+    kernel.load(OBJECT, SMALL)
+    with closing(Tunnel("x0", world.us, world.peer)):
+        index = world.us.inside(socket.if_nametoindex, "x0")
+        link = ("auto", Interface("x0", index, Framing.IP))
+        assert not {"tcm_ingress_l3", "tcm_egress_l3"} & loaded_programs(kernel)
+        assert not any(world.us.inside(kernel.attached, *link).values())
+        world.us.inside(kernel.attach, *link)
+        assert all(world.us.inside(kernel.attached, *link).values())
+        later.load(
+            OBJECT, SMALL
+        )  # as the next release does: it has brought its own of what is there
+        assert not any(world.us.inside(later.attached, *link).values())
+        world.us.inside(later.attach, *link)
+        assert all(world.us.inside(later.attached, *link).values())
+        world.us.inside(later.detach, link[1])
+    for one in (kernel, later):
+        one.close()
+    later.unpin()
+
+
+def loaded_programs(kernel: Kernel) -> set[str]:
+    return {pin.name for pin in (kernel.pins / "programs").iterdir()}
