@@ -6,12 +6,14 @@ from enum import Enum
 
 
 class Code(Enum):
-    """TCM10 reading · TCM11 documents · TCM12 fields · TCM13 values · TCM14 names · TCM20 inventory."""
+    """TCM10 reading · TCM11 documents · TCM12 fields · TCM13 values · TCM14 names · TCM20 inventory ·
+    TCM21 its reading."""
 
     SYNTAX = "TCM1001"
     DUPLICATE_KEY = "TCM1002"
     YAML_FEATURE = "TCM1003"
     TOO_LARGE = "TCM1004"
+    UNREADABLE = "TCM1005"
     API_VERSION = "TCM1101"
     KIND = "TCM1102"
     MISSING = "TCM1201"
@@ -36,6 +38,7 @@ class Code(Enum):
     NO_ADDRESS = "TCM2006"
     MODES_DISAGREE = "TCM2007"
     NO_ENTITY = "TCM2008"
+    INVENTORY_UNREADABLE = "TCM2101"
 
     @property
     def title(self) -> str:
@@ -47,6 +50,7 @@ TITLES = {
     Code.DUPLICATE_KEY: "a key stands twice in one mapping",
     Code.YAML_FEATURE: "anchors, aliases and tags are not part of the language",
     Code.TOO_LARGE: "the file is too long or nested too deeply",
+    Code.UNREADABLE: "a file or directory of policies cannot be read",
     Code.API_VERSION: "apiVersion is not one this release reads",
     Code.KIND: "kind is not one this release reads",
     Code.MISSING: "a required field is missing",
@@ -71,4 +75,5 @@ TITLES = {
     Code.NO_ADDRESS: "a host that rules name has no address",
     Code.MODES_DISAGREE: "policies on one host have different modes",
     Code.NO_ENTITY: "the inventory does not say which addresses an entity has",
+    Code.INVENTORY_UNREADABLE: "the inventory cannot be read",
 }

@@ -12,6 +12,7 @@ from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.jsonutil import Reader, read, show
 from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.model import Network
+from tcmicro_agent.policy.problems import Problems, Where
 
 Address = Union[IPv4Address, IPv6Address]
 
@@ -48,8 +49,10 @@ def parse_inventory(document: object) -> Inventory:
     try:
         return read(document, _read_inventory, PolicyError)
     except PolicyError as exc:
-        code = Code.INVENTORY.value
-        raise PolicyError([f"inventory: error {code}: {text}" for text in exc.problems]) from None
+        problems = Problems()
+        for text in exc.problems:
+            problems.add(Where("inventory"), Code.INVENTORY, text)
+        raise problems.error() from None
 
 
 def _read_inventory(doc: Reader) -> Inventory:

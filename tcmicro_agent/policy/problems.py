@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tcmicro_agent.errors import PolicyError
@@ -10,14 +11,14 @@ from tcmicro_agent.policy.codes import Code
 
 @dataclass(frozen=True, order=True)
 class Where:
-    """A place in a policy file; line and column count from 1."""
+    """A place in a policy file; line and column count from 1, and are 0 where the whole file is meant."""
 
     file: str
-    line: int
-    column: int
+    line: int = 0
+    column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(eq=False)
@@ -32,6 +33,15 @@ class Fault(Exception):
         return f"{self.where}: error {self.code.value}: {self.text}"
 
 
+class PolicyFaults(PolicyError):
+    """Faults in order of files and lines, each once; `problems` holds one line for each."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        ordered = sorted(faults, key=lambda fault: (fault.where, fault.code.value))
+        self.faults = tuple({str(fault): fault for fault in ordered}.values())
+        super().__init__([str(fault) for fault in self.faults])
+
+
 class Problems:
     """All faults found so far, over every file."""
 
@@ -44,12 +54,11 @@ class Problems:
     def take(self, fault: Fault) -> None:
         self._faults.append(fault)
 
-    def lines(self) -> list[str]:
-        """One line per distinct fault, in order of files and lines."""
-        ordered = sorted(self._faults, key=lambda fault: (fault.where, fault.code.value))
-        return list(dict.fromkeys(str(fault) for fault in ordered))
+    def error(self) -> PolicyFaults:
+        """All of them, to be raised."""
+        return PolicyFaults(self._faults)
 
     def raise_any(self) -> None:
-        """PolicyError with all of them, if there are any."""
+        """PolicyFaults with all of them, if there are any."""
         if self._faults:
-            raise PolicyError(self.lines())
+            raise self.error()

@@ -44,7 +44,7 @@ JOIN = (
     *agent("report", "listing", "trial_report"),
     *agent("follower", "decisions", "watch"),
 )
-SHELL = (*JOIN, *agent("daemon", "metrics", "cli"))
+SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace"))
 CONTROLLER = (*BASE, *agent("policy"), "ansible", f"{FLEET}.plugin_utils")
 
 # The longest prefix of a module's name is its room.
@@ -55,6 +55,7 @@ ROOMS = {
     "tcmicro_agent.jsonutil": Room(BASE, pure=True),
     "tcmicro_agent.policy": Room(BASE, pure=True),
     "tcmicro_agent.policy.source": Room((*BASE, *agent("policy"), "yaml"), pure=True),
+    "tcmicro_agent.workspace": Room((*BASE, *agent("policy"), "ansible")),
     "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.tables": Room((*BASE, *agent("policy", "abi")), pure=True),
     "tcmicro_agent.events": Room((*BASE, *agent("abi")), pure=True),

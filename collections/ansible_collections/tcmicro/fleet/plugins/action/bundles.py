@@ -12,13 +12,11 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.inventory_facts import (
-    inventory_document,
-)
 
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.bundle import Writer
 from tcmicro_agent.policy.inventory import parse_inventory
+from tcmicro_agent.policy.inventory_facts import inventory_document
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.source import parse_policies

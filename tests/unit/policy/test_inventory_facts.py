@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.inventory_facts import (
-    inventory_document,
-)
+
+from tcmicro_agent.policy.inventory_facts import inventory_document
 
 
 def facts(**variables):

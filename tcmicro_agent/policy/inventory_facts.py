@@ -1,5 +1,3 @@
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
 """Ansible's variables → the inventory that policies are resolved over."""
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ def inventory_document(hostvars: Mapping[str, Variables], hosts: Iterable[str]) 
 
 def _host(variables: Variables) -> dict[str, Any]:
     return {
-        "groups": list(variables.get("group_names") or ()),
+        "groups": [str(group) for group in variables.get("group_names") or ()],
         "labels": _labels(variables.get("tcmicro_labels") or {}),
         "addresses": _addresses(variables),
         **{key: variables[name] for key, name in PLACES.items() if variables.get(name) is not None},
@@ -28,14 +26,15 @@ def _host(variables: Variables) -> dict[str, Any]:
 
 
 def _labels(labels: Any) -> Any:
-    """Numbers mean their digits, as in policies; anything else is left to be refused."""
+    """Numbers mean their digits, as in policies; anything else is left to be refused. Ansible's strings, which
+    remember where they come from, become plain ones."""
     if not isinstance(labels, Mapping):
         return labels
     return {str(key): _digits(value) for key, value in labels.items()}
 
 
 def _digits(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else value
 
 
 def _addresses(variables: Variables) -> Any:
