@@ -45,7 +45,7 @@ JOIN = (
     *agent("follower", "decisions", "watch"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace"))
-CONTROLLER = (*BASE, *agent("policy"), "ansible", f"{FLEET}.plugin_utils")
+CONTROLLER = (*BASE, *agent("policy", "workspace"), "ansible", f"{FLEET}.plugin_utils")
 
 # The longest prefix of a module's name is its room.
 ROOMS = {

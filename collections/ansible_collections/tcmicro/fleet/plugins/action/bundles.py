@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from tcmicro_agent.policy.inventory_facts import inventory_document
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.source import parse_policies
-
-SUFFIXES = (".yml", ".yaml")
+from tcmicro_agent.workspace.files import read_files
 
 
 class ActionModule(ActionBase):
@@ -60,24 +59,11 @@ def _members(variables: Mapping[str, Any], group: str) -> list[str]:
     return list(members)
 
 
-def _sources(directory: Path) -> list[tuple[str, str]]:
-    """Names and texts of the policy files. Names begin with the directory's own, so that bundles, which carry
-    them, are the same wherever the checkout lies."""
+def _sources(directory: Path) -> Iterable[tuple[str, str]]:
+    """Names and texts of the policy files."""
     if not directory.is_dir():
         raise AnsibleActionFail(f"policies: {directory} is not a directory")
-    files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES)
-    if not files:
-        advice = "to lift every policy, leave one empty file there"
-        raise AnsibleActionFail(f"policies: no *.yml in {directory}; {advice}")
-    return [(f"{directory.resolve().name}/{path.name}", _text(path)) for path in files]
-
-
-def _text(path: Path) -> str:
-    """What is not UTF-8 is kept as surrogates, which the parser refuses by line and column."""
-    try:
-        return path.read_text("utf-8", errors="surrogateescape")
-    except OSError as exc:
-        raise AnsibleActionFail(f"policies: {path}: {exc.strerror}") from exc
+    return read_files([directory]).texts.items()
 
 
 def _write_all(directory: Path | None, bundles: Mapping[str, Bundle]) -> dict[str, str]:
