@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.cli import events, output, sessions, staged, verbs
+from tcmicro_agent.cli import authoring, events, output, sessions, staged, verbs
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
@@ -22,6 +22,7 @@ examples:
   tc-micro status
   tc-micro policy apply db1.json --confirm-within 60
   tc-micro policy stage db1.json && tc-micro policy differences
+  tc-micro policy validate -i inventories/prod
   tc-micro session list --limit 20 --json | jq '.sessions[].remote'
   tc-micro event follow --reason default_deny --seconds 60
 """
@@ -69,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add("run", verbs.run, "the agent itself (tcmicro-agent.service)")
     add("detach", verbs.detach, "remove our programs and pins: nothing is enforced any more")
-    _add_policy(_group(verb, "policy", "the bundle this host enforces"), common)
+    _add_policy(
+        _group(verb, "policy", "what this host enforces, and policies as people write them"), common
+    )
     sessions.add_verbs(_adder(_group(verb, "session", "tracked flows"), common))
     stats = _adder(_group(verb, "stats", "counters"), common)
     stats("show", verbs.stats_show, "packets and bytes by direction and reason")
@@ -99,6 +102,7 @@ def _add_policy(group: Verbs, common: argparse.ArgumentParser) -> None:
     add("revert", verbs.policy_revert, "take the pending change back now")
     add("list", verbs.policy_list, "the live rules with their hits and sources")
     staged.add_verbs(add, _seconds)
+    authoring.add_verbs(add)
 
 
 def _add_events(group: Verbs, common: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from tcmicro_agent.cli import event_text, staged_text
+from tcmicro_agent.cli import diagnostics, event_text, staged_text
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import InputErrors, TcmicroError
 from tcmicro_agent.report import document
@@ -179,6 +179,7 @@ TEXT = {
     "PolicyUnstage": staged_text.unstage,
     "PolicyPromote": _apply,
     "PolicyDifferences": staged_text.differences,
+    "PolicyValidation": diagnostics.text,
     "PolicyConfirm": _outcome,
     "PolicyRevert": _outcome,
     "Preflight": _preflight,

@@ -1,13 +1,20 @@
-"""The catalogue of what can be wrong with policies. A code keeps its meaning for ever; docs/policy.md lists them."""
+"""What can be wrong with policies. A code keeps its meaning for ever; `catalogue.py` says why and what to do."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 
+class Severity(Enum):
+    """An error keeps bundles from being made; a warning says what is probably not meant."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 class Code(Enum):
     """TCM10 reading · TCM11 documents · TCM12 fields · TCM13 values · TCM14 names · TCM20 inventory ·
-    TCM21 its reading."""
+    TCM21 its reading · TCM30 what policies come to on its hosts."""
 
     SYNTAX = "TCM1001"
     DUPLICATE_KEY = "TCM1002"
@@ -39,10 +46,23 @@ class Code(Enum):
     MODES_DISAGREE = "TCM2007"
     NO_ENTITY = "TCM2008"
     INVENTORY_UNREADABLE = "TCM2101"
+    SHADOWED = "TCM3001"
+    DUPLICATE_RULE = "TCM3002"
+    HALF_OPEN = "TCM3003"
+    NO_RESOLVER = "TCM3004"
+    WORLD_OPEN = "TCM3005"
+    IPV6_FORGOTTEN = "TCM3008"
+    TOO_MANY_ENTRIES = "TCM3009"
+    CROWDED = "TCM3010"
+    CONTROLLER_CUT = "TCM3011"
 
     @property
     def title(self) -> str:
         return TITLES[self]
+
+    @property
+    def severity(self) -> Severity:
+        return Severity.WARNING if self in WARNINGS else Severity.ERROR
 
 
 TITLES = {
@@ -76,4 +96,25 @@ TITLES = {
     Code.MODES_DISAGREE: "policies on one host have different modes",
     Code.NO_ENTITY: "the inventory does not say which addresses an entity has",
     Code.INVENTORY_UNREADABLE: "the inventory cannot be read",
+    Code.SHADOWED: "a rule that never decides",
+    Code.DUPLICATE_RULE: "a rule that says what another says",
+    Code.HALF_OPEN: "a flow that one end allows and the other refuses",
+    Code.NO_RESOLVER: "hosts that cannot ask for names",
+    Code.WORLD_OPEN: "a rule that opens a service to the whole world",
+    Code.IPV6_FORGOTTEN: "a rule for IPv4 networks on hosts that also speak IPv6",
+    Code.TOO_MANY_ENTRIES: "a bundle that the tables of a host cannot hold",
+    Code.CROWDED: "a bundle that can be live only if no other is kept",
+    Code.CONTROLLER_CUT: "a policy that keeps the controller out",
 }
+
+WARNINGS = frozenset(
+    {
+        Code.SHADOWED,
+        Code.DUPLICATE_RULE,
+        Code.HALF_OPEN,
+        Code.NO_RESOLVER,
+        Code.WORLD_OPEN,
+        Code.IPV6_FORGOTTEN,
+        Code.CROWDED,
+    }
+)

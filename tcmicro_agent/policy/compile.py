@@ -63,9 +63,9 @@ def compile_bundle(bundle: Bundle) -> tuple[Group, ...]:
 
 def _groups(bundle: Bundle, direction: Direction) -> Iterator[Group]:
     rules = [rule for rule in bundle.rules if rule.direction is direction]
-    occurring = {shape for rule in rules for shape in _shapes(rule)}
+    occurring = {shape for rule in rules for shape in shapes_of(rule)}
     wider = {shape: [w for w in _wider(shape) if w in occurring] for shape in occurring}
-    covers = [[(shape, wider[shape]) for shape in _shapes(rule)] for rule in rules]
+    covers = [[(shape, wider[shape]) for shape in shapes_of(rule)] for rule in rules]
     for positions, identities in _alike(bundle, rules).items():
         covering = [(rules[position], covers[position]) for position in positions]
         yield Group(direction, identities, _decide(covering))
@@ -109,7 +109,7 @@ def prefixes(first: int, last: int) -> Iterator[tuple[int, int]]:
         first += size
 
 
-def _shapes(rule: Rule) -> Iterator[Shape]:
+def shapes_of(rule: Rule) -> Iterator[Shape]:
     for service in rule.services:
         yield from _service_shapes(service)
 

@@ -30,7 +30,7 @@ class Fault(Exception):
     text: str
 
     def __str__(self) -> str:
-        return f"{self.where}: error {self.code.value}: {self.text}"
+        return f"{self.where}: {self.code.severity.value} {self.code.value}: {self.text}"
 
 
 class PolicyFaults(PolicyError):
@@ -53,6 +53,10 @@ class Problems:
 
     def take(self, fault: Fault) -> None:
         self._faults.append(fault)
+
+    def faults(self) -> tuple[Fault, ...]:
+        """In order of files and lines, each once."""
+        return PolicyFaults(self._faults).faults
 
     def error(self) -> PolicyFaults:
         """All of them, to be raised."""

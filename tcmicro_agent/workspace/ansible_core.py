@@ -58,17 +58,22 @@ class _Manager(InventoryManager):  # type: ignore[misc]  # ansible-core has no t
     not read, which Ansible takes for an empty inventory."""
 
     def __init__(self, loader: Any, sources: Sequence[str]) -> None:
-        self._wanted = {os.path.abspath(source): source for source in sources}
+        self._wanted = {_absolute(source): source for source in sources}
         self.unread: list[str] = []
-        super().__init__(loader=loader, sources=list(sources))
+        super().__init__(loader=loader, sources=list(self._wanted))
 
     def parse_source(self, source: str, cache: bool = False) -> bool:  # noqa: FBT001, FBT002 - as Ansible has it
         if os.path.basename(source) == DIRECTORY and os.path.isdir(source):
             return False
         found = bool(super().parse_source(source, cache=cache))
-        if not found and source in (*self._wanted, *self._wanted.values()):
-            self.unread.append(self._wanted.get(source, source))
+        if not found and source in self._wanted:
+            self.unread.append(self._wanted[source])
         return found
+
+
+def _absolute(source: str) -> str:
+    """As Ansible's own programs do it: variables beside an inventory are remembered by its path."""
+    return source if "," in source else os.path.abspath(source)
 
 
 def _open(sources: Sequence[str]) -> tuple[_Manager, Any]:

@@ -1,0 +1,141 @@
+"""Faults of policies as a document, and that document as text with the source and a caret below it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+from tcmicro_agent.policy.catalogue import link
+from tcmicro_agent.policy.problems import Fault
+from tcmicro_agent.report import document
+
+WIDTH = 100  # characters of a source line that are shown
+BEFORE = 40  # of them at most before the fault, where the line is longer
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\']|\'\')*\'')
+BARE = re.compile(r"[^\s,\[\]{}#]*[^\s,\[\]{}#:]")
+COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "bold": "\x1b[1m", "caret": "\x1b[1;32m"}
+RESET = "\x1b[0m"
+
+Paint = Callable[[str, str], str]
+
+
+def rows(
+    faults: Iterable[Fault], texts: Mapping[str, str], paths: Mapping[str, Path]
+) -> list[dict[str, Any]]:
+    """One object per fault. `file` is the path as it was given, `source` the line, "" where no line is meant."""
+    lines = {name: text.splitlines() for name, text in texts.items()}
+    return [_row(fault, lines.get(fault.where.file, []), paths) for fault in faults]
+
+
+def validation(found: list[dict[str, Any]], checked: Mapping[str, Any]) -> dict[str, Any]:
+    """`checked` says what was looked at: files, documents, hosts; null what was not."""
+    counts = {
+        level: sum(row["severity"] == level for row in found) for level in ("error", "warning")
+    }
+    return document(
+        "PolicyValidation",
+        ok=not counts["error"],
+        errors=counts["error"],
+        warnings=counts["warning"],
+        checked=dict(checked),
+        diagnostics=found,
+    )
+
+
+def strict(found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Warnings become errors."""
+    return [{**row, "severity": "error"} for row in found]
+
+
+def text(doc: Mapping[str, Any]) -> str:
+    """The document for eyes; with colours on a terminal, unless NO_COLOR is set."""
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    lines = [blocks(doc["diagnostics"], colour=colour)] if doc["diagnostics"] else []
+    return "\n".join([*lines, _summary(doc)])
+
+
+def blocks(found: Iterable[Mapping[str, Any]], *, colour: bool) -> str:
+    """Each fault with its line and a caret."""
+    paint: Paint = _painted if colour else lambda _, text: text
+    return "\n".join(line for row in found for line in _block(row, paint))
+
+
+def _summary(doc: Mapping[str, Any]) -> str:
+    checked, errors, warnings = doc["checked"], doc["errors"], doc["warnings"]
+    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    read = f"{_count(checked['policies'], 'policy')} in {_count(checked['files'], 'file')}"
+    if not checked["inventories"]:
+        return f"{counts}: {read}, syntax only; with -i INVENTORY it is checked what they come to"
+    if checked["hosts"] is None:
+        return f"{counts}: {read}; the inventory cannot be used, so nothing was checked with it"
+    return f"{counts}: {read}, for {_count(checked['hosts'], 'host')}"
+
+
+def _count(number: int, noun: str) -> str:
+    many = noun[:-1] + "ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else many}"
+
+
+def _row(fault: Fault, lines: list[str], paths: Mapping[str, Path]) -> dict[str, Any]:
+    where = fault.where
+    there = 1 <= where.line <= len(lines)
+    return {
+        "file": str(paths.get(where.file, where.file)),
+        "line": where.line,
+        "column": where.column,
+        "code": fault.code.value,
+        "severity": fault.code.severity.value,
+        "message": fault.text,
+        "docs": link(fault.code),
+        "source": lines[where.line - 1] if there else "",
+    }
+
+
+def _block(row: Mapping[str, Any], paint: Paint) -> Iterable[str]:
+    place = f"{row['file']}:{row['line']}:{row['column']}" if row["line"] else row["file"]
+    level = paint(row["severity"], f"{row['severity']} {row['code']}")
+    yield f"{paint('bold', place + ':')} {level}: {row['message']}"
+    if row["source"].strip():
+        yield from _underlined(row["source"], row["column"] - 1, paint)
+
+
+def _underlined(line: str, start: int, paint: Paint) -> Iterable[str]:
+    """The line, cut to what fits around the fault, and carets below the word at `start`."""
+    start = min(start, len(line))
+    first = max(0, start - BEFORE) if len(line) > WIDTH else 0
+    shown = "".join(map(_visible, line[first : first + WIDTH]))
+    before = shown[: start - first]
+    marks = "^" * max(1, sum(map(_columns, shown[start - first :][: _length(line, start)])))
+    indent = "  " + ("…" if first else "")
+    yield f"{indent}{shown.rstrip()}{'…' if len(line) > first + WIDTH else ''}"
+    padding = " " * (len(indent) + sum(map(_columns, before)))
+    yield padding + paint("caret", marks)
+
+
+def _length(line: str, start: int) -> int:
+    """How long the word is that begins there."""
+    found = QUOTED.match(line, start) or BARE.match(line, start)
+    return len(found[0]) if found else 1
+
+
+def _visible(character: str) -> str:
+    """Nothing in a file can move the cursor of whoever reads about it."""
+    if character == "\t":
+        return " "
+    return character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+
+
+def _columns(character: str) -> int:
+    """Columns that a terminal gives it."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _painted(colour: str, text: str) -> str:
+    return f"{COLOURS[colour]}{text}{RESET}"

@@ -1,0 +1,102 @@
+"""What the checks look at: policies, whom they select, and the hosts by what they enforce."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from tcmicro_agent.policy.compile import Group, compile_bundle
+from tcmicro_agent.policy.intent import HostSelector, Policy, PolicyRule
+from tcmicro_agent.policy.inventory import Address, Inventory
+from tcmicro_agent.policy.model import Bundle, Direction, Rule
+from tcmicro_agent.policy.problems import Problems
+from tcmicro_agent.policy.selection import Names, Selection
+
+SHOWN_HOSTS = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a host's tables hold over all slots, and from where the controller connects to port `ssh`."""
+
+    hosts: int
+    rules: int
+    counters: int
+    controllers: tuple[Address, ...] = ()
+    ssh: int = 22
+
+
+@dataclass(eq=False)
+class Kind:
+    """Hosts that enforce the same, but for their name."""
+
+    bundle: Bundle
+    hosts: list[str] = field(default_factory=list)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        return compile_bundle(self.bundle)
+
+    @cached_property
+    def rules(self) -> dict[Direction, list[tuple[Rule, frozenset[int]]]]:
+        """In order of precedence, each with its identities."""
+        pairs = [(rule, frozenset[int](rule.identities)) for rule in self.bundle.rules]
+        return {d: [pair for pair in pairs if pair[0].direction is d] for d in Direction}
+
+
+class Scene:
+    """Policies over an inventory, and what became of them."""
+
+    def __init__(
+        self,
+        policies: Sequence[Policy],
+        inventory: Inventory,
+        bundles: Mapping[str, Bundle],
+        limits: Limits,
+    ) -> None:
+        self.policies = policies
+        self.inventory = inventory
+        self.limits = limits
+        self._selection = Selection(inventory, Problems())
+        self._selected: dict[HostSelector, Names] = {}
+        self.kinds = _kinds(bundles)
+        self.kind_of = {host: kind for kind in self.kinds for host in kind.hosts}
+
+    @cached_property
+    def named(self) -> dict[str, Policy]:
+        return {policy.name.text: policy for policy in self.policies}
+
+    @cached_property
+    def by_uid(self) -> dict[str, PolicyRule]:
+        return {uid(policy, rule): rule for policy, rule in self.all_rules()}
+
+    def all_rules(self) -> Iterator[tuple[Policy, PolicyRule]]:
+        return ((policy, rule) for policy in self.policies for rule in policy.rules)
+
+    def select(self, selector: HostSelector) -> Names:
+        if selector not in self._selected:
+            self._selected[selector] = self._selection.select(selector)
+        return self._selected[selector]
+
+
+def _kinds(bundles: Mapping[str, Bundle]) -> tuple[Kind, ...]:
+    """Bundles that share their parts are of one kind; `resolve` makes each distinct part once."""
+    kinds: dict[tuple[object, ...], Kind] = {}
+    for host, bundle in bundles.items():
+        defaults = (bundle.default_ingress, bundle.default_egress, *bundle.default_source)
+        key = (id(bundle.rules), id(bundle.endpoints), bundle.mode, *defaults)
+        kinds.setdefault(key, Kind(bundle)).hosts.append(host)
+    return tuple(kinds.values())
+
+
+def uid(policy: Policy, rule: PolicyRule) -> str:
+    """As bundles name the rule."""
+    return f"{policy.name.text}/{rule.id.text}"
+
+
+def listed(names: Iterable[object]) -> str:
+    """A few names and how many more there are."""
+    ordered = sorted(map(str, names))
+    more = len(ordered) - SHOWN_HOSTS
+    return ", ".join(ordered[:SHOWN_HOSTS]) + (f" and {more} more" if more > 0 else "")
