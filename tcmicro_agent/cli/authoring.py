@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from importlib import import_module
 from ipaddress import ip_address
@@ -128,7 +129,13 @@ def controller_part(name: str) -> Any:
 def _limits(args: argparse.Namespace) -> Any:
     from tcmicro_agent.policy.checks import Limits
 
-    return Limits(args.table_hosts, args.table_rules, abi.MAX_RULES, tuple(args.controller))
+    return Limits(
+        args.table_hosts,
+        args.table_rules,
+        abi.MAX_RULES,
+        tuple(args.controller),
+        now=int(time.time()),
+    )
 
 
 def _warning(text: str) -> Code:

@@ -90,6 +90,10 @@ ADVICE = {
         "What stands twice was probably meant to be something else once.",
         "Remove or correct one of them.",
     ),
+    Code.TIME: Advice(
+        "A time without its zone, or a window that is over before it begins, does not say when the rule holds.",
+        'Write times in UTC, in quotes: "2026-12-01T08:00:00Z"; `startsAt` comes before `expires`.',
+    ),
     Code.NAME: Advice(
         "Names stand in counters, file names and on command lines.",
         "Use lower-case letters, digits and dashes inside, at most 63.",
@@ -97,6 +101,10 @@ ADVICE = {
     Code.DUPLICATE_NAME: Advice(
         "Counters and reports know a rule by the name of its policy and its id.",
         "Rename one of them.",
+    ),
+    Code.UNKNOWN_SET: Advice(
+        "A set that nobody defines names no address and no port.",
+        "Correct the name, or give all files that belong together: sets may stand in another one.",
     ),
     Code.INVENTORY: Advice(
         "A host is recognised by its addresses: one that is wrong, or that two hosts have, judges the wrong flows.",
@@ -126,6 +134,10 @@ ADVICE = {
         "A host counts or drops; it cannot do both.",
         "Give all policies on the host the same `mode`.",
     ),
+    Code.NO_ENTITY: Advice(
+        "`controller` and `resolvers` are other addresses on every host; without any the rule matches nobody.",
+        "Set `tcmicro_controller_addresses` or `tcmicro_resolvers` for the hosts that are named.",
+    ),
     Code.INVENTORY_UNREADABLE: Advice(
         "Without the inventory nobody knows who the groups are.",
         "Look at what Ansible says (`ansible-inventory -i … --list`), or name the inventory with `-i`.",
@@ -152,6 +164,14 @@ ADVICE = {
         "In mode protect such a rule is the hole that everybody finds; it is right only for what is meant to be "
         "public.",
         "Name groups or networks. If it is meant: `--ignore TCM3005`.",
+    ),
+    Code.EXPIRED: Advice(
+        "The rule has no effect any more, and whoever reads it may think otherwise.",
+        "Remove it, or renew it.",
+    ),
+    Code.LONG_LIVED: Advice(
+        "A date so far away is never checked again.",
+        "Choose a date within a year, or leave `expires` out if the rule is to stay.",
     ),
     Code.IPV6_FORGOTTEN: Advice(
         "A peer comes by IPv6 if it can: a deny is walked around, an allow does not help.",

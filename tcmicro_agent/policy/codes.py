@@ -51,6 +51,8 @@ class Code(Enum):
     HALF_OPEN = "TCM3003"
     NO_RESOLVER = "TCM3004"
     WORLD_OPEN = "TCM3005"
+    EXPIRED = "TCM3006"
+    LONG_LIVED = "TCM3007"
     IPV6_FORGOTTEN = "TCM3008"
     TOO_MANY_ENTRIES = "TCM3009"
     CROWDED = "TCM3010"
@@ -101,6 +103,8 @@ TITLES = {
     Code.HALF_OPEN: "a flow that one end allows and the other refuses",
     Code.NO_RESOLVER: "hosts that cannot ask for names",
     Code.WORLD_OPEN: "a rule that opens a service to the whole world",
+    Code.EXPIRED: "a rule whose time is over",
+    Code.LONG_LIVED: "a rule that expires later than is reasonable",
     Code.IPV6_FORGOTTEN: "a rule for IPv4 networks on hosts that also speak IPv6",
     Code.TOO_MANY_ENTRIES: "a bundle that the tables of a host cannot hold",
     Code.CROWDED: "a bundle that can be live only if no other is kept",
@@ -114,6 +118,8 @@ WARNINGS = frozenset(
         Code.HALF_OPEN,
         Code.NO_RESOLVER,
         Code.WORLD_OPEN,
+        Code.EXPIRED,
+        Code.LONG_LIVED,
         Code.IPV6_FORGOTTEN,
         Code.CROWDED,
     }

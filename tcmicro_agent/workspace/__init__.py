@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tcmicro_agent.policy.intent import Policy
+from tcmicro_agent.policy.intent import Documents, Policy
 from tcmicro_agent.policy.inventory import Inventory
-from tcmicro_agent.policy.source import parse_policies
+from tcmicro_agent.policy.source import parse_documents
 from tcmicro_agent.workspace.files import Files, policy_directories, read_files
 from tcmicro_agent.workspace.inventories import HOSTS_GROUP, default_inventories, read_inventory
 
@@ -21,8 +21,12 @@ class Workspace:
 
     texts: Mapping[str, str]
     paths: Mapping[str, Path]
-    policies: tuple[Policy, ...]
+    documents: Documents
     inventory: Inventory
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        return self.documents.policies
 
 
 def load(
@@ -32,5 +36,5 @@ def load(
     (none: those of ansible.cfg). PolicyError (exit 6) with all that cannot be read."""
     sources = tuple(inventories) or default_inventories()
     files = read_files(tuple(paths) or policy_directories(sources))
-    policies = parse_policies(files.texts.items())
-    return Workspace(files.texts, files.paths, policies, read_inventory(sources, hosts_group))
+    documents = parse_documents(files.texts.items())
+    return Workspace(files.texts, files.paths, documents, read_inventory(sources, hosts_group))

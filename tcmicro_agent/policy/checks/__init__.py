@@ -19,6 +19,7 @@ __all__ = ["Limits", "check"]
 CHECKS = (
     rules.duplicates,
     rules.world_open,
+    rules.times,
     rules.ipv6_forgotten,
     shadows.shadowed,
     halves.half_open,

@@ -9,6 +9,8 @@ from tcmicro_agent.policy.model import Action, Direction, Protocol, Rule, Servic
 
 Span = tuple[int, int]
 
+ICMP6 = 128  # the first type of ICMPv6 that a rule can name
+
 
 def refused_by(kind: Kind, direction: Direction, identity: int, service: Service) -> str | None:
     """None where some of the service is allowed; else the uid of the first rule that refuses any of it, or the policy
@@ -33,8 +35,11 @@ def refused_by(kind: Kind, direction: Direction, identity: int, service: Service
 
 def text(service: Service) -> str:
     """As policies write it."""
-    if service.protocol in (Protocol.ANY, Protocol.ICMP):
+    if (service.first, service.last) == (0, 65535):
         return str(service.protocol.value)
+    if service.protocol is Protocol.ICMP:
+        number = service.first >> 8
+        return f"icmp6/{number}" if number >= ICMP6 else f"icmp/{number}"
     ports = str(service.first)
     if service.last != service.first:
         ports += f"-{service.last}"

@@ -77,12 +77,19 @@ def _protecting(scene: Scene) -> Iterator[Kind]:
 
 def _asked(scene: Scene, kind: Kind) -> set[int]:
     """Who may be a name server: whom the inventory names as such, or else anybody."""
+    resolvers = {a for name in kind.hosts for a in scene.inventory.hosts[name].resolvers}
+    if resolvers:
+        return {identify(kind.bundle, address) for address in resolvers}
     return {WORLD, *(info.number for info in kind.bundle.identities)}
 
 
 def _controllers(scene: Scene, kind: Kind) -> dict[Address, list[str]]:
     """Addresses of the controller with the hosts that it reaches from there."""
-    return dict.fromkeys(scene.limits.controllers, kind.hosts)
+    found: dict[Address, list[str]] = {}
+    for name in kind.hosts:
+        for address in {*scene.limits.controllers, *scene.inventory.hosts[name].controller}:
+            found.setdefault(address, []).append(name)
+    return found
 
 
 def _place(scene: Scene, owner: str) -> Where:

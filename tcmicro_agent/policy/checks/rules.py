@@ -9,9 +9,13 @@ from typing import Any
 
 from tcmicro_agent.policy.checks.scene import Scene, listed, uid
 from tcmicro_agent.policy.codes import Code
-from tcmicro_agent.policy.intent import Anyone, Cidrs, Peer, PolicyRule, Word
+from tcmicro_agent.policy.intent import Anyone, Cidrs, Entity, Known, Peer, PolicyRule, Word
 from tcmicro_agent.policy.model import Action, Direction, Mode, Protocol
 from tcmicro_agent.policy.problems import Problems, Where
+from tcmicro_agent.policy.windows import written
+
+DAY_S = 86400
+LONGEST_S = 366 * DAY_S
 
 
 def duplicates(scene: Scene, problems: Problems) -> None:
@@ -35,6 +39,18 @@ def world_open(scene: Scene, problems: Problems) -> None:
             way = "come in from" if rule.direction is Direction.INGRESS else "go out to"
             for peer in filter(_is_world, rule.peers):
                 problems.add(peer.where, Code.WORLD_OPEN, f"lets every flow of it {way} anywhere")
+
+
+def times(scene: Scene, problems: Problems) -> None:
+    """Rules that are over, and rules that are to end in years."""
+    now = scene.limits.now
+    for _, rule in scene.all_rules():
+        end = rule.window.end
+        if end is not None and end <= now:
+            problems.add(rule.id.where, Code.EXPIRED, f"expired at {written(end)}")
+        elif end is not None and end > max(now, rule.window.start or now) + LONGEST_S:
+            text = f"expires at {written(end)}, in more than {LONGEST_S // DAY_S} days"
+            problems.add(rule.id.where, Code.LONG_LIVED, text)
 
 
 def ipv6_forgotten(scene: Scene, problems: Problems) -> None:
@@ -77,7 +93,7 @@ def _is_hole(rule: PolicyRule) -> bool:
 def _is_world(peer: Peer) -> bool:
     if isinstance(peer, Cidrs):
         return any(network.prefixlen == 0 for network in peer.networks)
-    return isinstance(peer, Anyone)
+    return isinstance(peer, Anyone) or (isinstance(peer, Known) and peer.entity is Entity.WORLD)
 
 
 def _only_ipv4(peers: Sequence[Peer]) -> bool:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tcmicro_agent.policy.compile import Group, compile_bundle
 from tcmicro_agent.policy.intent import HostSelector, Policy, PolicyRule
 from tcmicro_agent.policy.inventory import Address, Inventory
-from tcmicro_agent.policy.model import Bundle, Direction, Rule
+from tcmicro_agent.policy.model import ALWAYS, Bundle, Direction, Rule
 from tcmicro_agent.policy.problems import Problems
 from tcmicro_agent.policy.selection import Names, Selection
+from tcmicro_agent.policy.windows import has_times, in_force
 
 SHOWN_HOSTS = 3
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a host's tables hold over all slots, and from where the controller connects to port `ssh`."""
+    """What a host's tables hold over all slots, from where the controller connects to port `ssh` besides what the
+    inventory says of it, and the time in seconds since 1970."""
 
     hosts: int
     rules: int
     counters: int
     controllers: tuple[Address, ...] = ()
     ssh: int = 22
+    now: int = 0
 
 
 @dataclass(eq=False)
@@ -37,6 +40,14 @@ class Kind:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         return compile_bundle(self.bundle)
+
+    @cached_property
+    def lasting(self) -> tuple[Group, ...]:
+        """Of the rules alone that hold at any time."""
+        if not has_times(self.bundle):
+            return self.groups
+        rules = tuple(rule for rule in self.bundle.rules if rule.window == ALWAYS)
+        return compile_bundle(replace(self.bundle, rules=rules))
 
     @cached_property
     def rules(self) -> dict[Direction, list[tuple[Rule, frozenset[int]]]]:
@@ -60,7 +71,7 @@ class Scene:
         self.limits = limits
         self._selection = Selection(inventory, Problems())
         self._selected: dict[HostSelector, Names] = {}
-        self.kinds = _kinds(bundles)
+        self.kinds = _kinds(bundles, limits.now)
         self.kind_of = {host: kind for kind in self.kinds for host in kind.hosts}
 
     @cached_property
@@ -80,13 +91,16 @@ class Scene:
         return self._selected[selector]
 
 
-def _kinds(bundles: Mapping[str, Bundle]) -> tuple[Kind, ...]:
-    """Bundles that share their parts are of one kind; `resolve` makes each distinct part once."""
+def _kinds(bundles: Mapping[str, Bundle], now: int) -> tuple[Kind, ...]:
+    """Bundles that share their parts are of one kind; `resolve` makes each distinct part once. Of each, the rules
+    that are in force."""
     kinds: dict[tuple[object, ...], Kind] = {}
     for host, bundle in bundles.items():
         defaults = (bundle.default_ingress, bundle.default_egress, *bundle.default_source)
         key = (id(bundle.rules), id(bundle.endpoints), bundle.mode, *defaults)
-        kinds.setdefault(key, Kind(bundle)).hosts.append(host)
+        if key not in kinds:
+            kinds[key] = Kind(in_force(bundle, now))
+        kinds[key].hosts.append(host)
     return tuple(kinds.values())
 
 

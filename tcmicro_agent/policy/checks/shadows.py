@@ -8,7 +8,7 @@ from tcmicro_agent.policy.checks.rules import meaning
 from tcmicro_agent.policy.checks.scene import Kind, Scene
 from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.compile import shapes_of
-from tcmicro_agent.policy.model import Rule
+from tcmicro_agent.policy.model import ALWAYS, Rule
 from tcmicro_agent.policy.problems import Problems
 
 SHOWN = 2
@@ -19,10 +19,10 @@ def shadowed(scene: Scene, problems: Problems) -> None:
     deciding: set[str] = set()
     before: dict[str, dict[str, None]] = {}
     for kind in scene.kinds:
-        decides = {rule.uid for group in kind.groups for rule in group.decisions.values()}
+        decides = {rule.uid for group in kind.lasting for rule in group.decisions.values()}
         deciding |= decides
         for rule in kind.bundle.rules:
-            if rule.uid not in decides:
+            if rule.window == ALWAYS and rule.uid not in decides:
                 before.setdefault(rule.uid, {}).update(dict.fromkeys(_deciders(kind, rule)))
     for uid, others in before.items():
         if uid not in deciding and others:
@@ -32,7 +32,7 @@ def shadowed(scene: Scene, problems: Problems) -> None:
 def _deciders(kind: Kind, rule: Rule) -> Iterator[str]:
     """Who decides the flows that the rule is about."""
     identities, shapes = set(rule.identities), list(shapes_of(rule))
-    for group in kind.groups:
+    for group in kind.lasting:
         matched = rule.any_peer or not identities.isdisjoint(group.identities)
         if matched and group.direction is rule.direction:
             yield from (group.decisions[shape].uid for shape in shapes)
