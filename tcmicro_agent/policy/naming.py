@@ -33,6 +33,7 @@ class Naming:
         self._traits = {name: tuple(_traits(host)) for name, host in inventory.hosts.items()}
         self._sizes = Counter(trait for traits in self._traits.values() for trait in traits)
         self._known: dict[Names, tuple[str, ...]] = {}
+        self.groups = own_groups(inventory)
 
     def name(self, hosts: Names) -> str:
         """`web, client{tier=test}, db9`; with many single hosts, how many more there are."""

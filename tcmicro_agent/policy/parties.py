@@ -66,7 +66,7 @@ def find_bodies(*sides: Mapping[str, Bundle]) -> Bodies:
 
 
 def find_parties(bodies: Bodies, inventory: Inventory) -> list[Party]:
-    """Every address there is, in parties: those of hosts first, then the outside."""
+    """Every address there is, in parties: those of hosts that have bundles first, then the outside."""
     crowd = _Crowd(bodies, inventory)
     return [*crowd.inside(), *crowd.outside()]
 
@@ -76,8 +76,8 @@ class _Crowd:
         self._bodies = bodies
         self._owners = {
             str(network): (network, name)
-            for name in bodies.rows
-            for network in inventory.hosts[name].networks
+            for name, host in inventory.hosts.items()
+            for network in host.networks
         }
         endpoints = [bundle.endpoints for bundle in bodies.bundles]
         foreign = set().union(*endpoints) - set(self._owners)
@@ -88,9 +88,10 @@ class _Crowd:
         columns = [list(map(endpoints.get, self._owners)) for endpoints in self._endpoints]
         found: dict[tuple[Rows, int, Exact, Around], list[str]] = {}
         for (network, host), exact in zip(self._owners.values(), zip(*columns)):
-            around = self._nesting.around(network) if None in exact else ()
-            key = (self._bodies.rows[host], network.version, exact, around)
-            found.setdefault(key, []).append(host)
+            if host in self._bodies.rows:
+                around = self._nesting.around(network) if None in exact else ()
+                key = (self._bodies.rows[host], network.version, exact, around)
+                found.setdefault(key, []).append(host)
         merged: dict[tuple[Rows, int, Seen], set[str]] = {}
         for (rows, version, exact, around), hosts in found.items():
             seen = self._seen(exact, around)
