@@ -90,6 +90,15 @@ enum tcm_transition_result {
 	TCM_EXPIRED = 3,  /* the deadline had passed: latched to the fallback, nothing else changed */
 };
 
+/* Words of skb->cb when tcm_ask returns; when it is called, the first is the direction of the packet it is run on. */
+enum tcm_answer {
+	TCM_ANSWER_VERDICT = 0,	   /* enum tcm_verdict */
+	TCM_ANSWER_REASON = 1,	   /* enum tcm_reason */
+	TCM_ANSWER_RULE = 2,	   /* counter index, 0 = none */
+	TCM_ANSWER_IDENTITY = 3,   /* of the peer */
+	TCM_ANSWER_GENERATION = 4, /* of the slot that was asked */
+};
+
 /*
  * The staged slot. word = staged:4 (1: there is one) | slot:4 | share:8 (percent of new flows it judges) |
  * deadline:48 (boottime ms, 0 = none; past it the share is 0, the comparison goes on). 0 = nothing is staged.

@@ -180,4 +180,6 @@ int tcm_expire(struct __sk_buff *skb)
 	return gone;
 }
 
+#include "ask.h" /* needs live_slot() */
+
 char LICENSE[] SEC("license") = "GPL";

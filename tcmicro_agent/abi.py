@@ -119,6 +119,16 @@ class TransitionResult(IntEnum):
     EXPIRED = 3
 
 
+class AnswerWord(IntEnum):
+    """Words of the context when tcm_ask returns."""
+
+    VERDICT = 0
+    REASON = 1
+    RULE = 2
+    IDENTITY = 3
+    GENERATION = 4
+
+
 class SessionState(IntEnum):
     OPENING = 0
     ANSWERED = 1

@@ -35,6 +35,10 @@ class BundleError(InputErrors):
     """A bundle or config document handed to the agent is wrong; nothing was changed."""
 
 
+class QuestionError(InputErrors):
+    """What was asked names no flow of this host."""
+
+
 class KernelError(TcmicroError):
     """The kernel refused something or holds something we cannot use."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.cli import authoring, events, output, sessions, staged, verbs
+from tcmicro_agent.cli import authoring, events, explain, output, sessions, staged, verbs
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     sessions.add_verbs(_adder(_group(verb, "session", "tracked flows"), common))
     stats = _adder(_group(verb, "stats", "counters"), common)
     stats("show", verbs.stats_show, "packets and bytes by direction and reason")
+    explain.add_verb(add)
     _add_events(_group(verb, "event", "what the kernel decides, as it decides it"), common)
     failsafe = _adder(_group(verb, "failsafe", "what stays open whatever policy says"), common)
     failsafe("set", verbs.failsafe_set, "replace it").add_argument("file", metavar="FILE")

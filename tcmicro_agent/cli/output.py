@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from tcmicro_agent.cli import diagnostics, event_text, staged_text
+from tcmicro_agent.cli import diagnostics, event_text, explain, staged_text
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import InputErrors, TcmicroError
 from tcmicro_agent.report import document
@@ -169,6 +169,7 @@ def _done(doc: dict[str, Any]) -> str:
 
 TEXT = {
     "Status": _status,
+    "Explanation": explain.text,
     "PolicyList": _policy_list,
     "Sessions": _sessions,
     "Stats": _stats,

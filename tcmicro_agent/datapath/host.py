@@ -1,9 +1,13 @@
-"""What the host is besides its datapath: its memory, and whether it routes."""
+"""What the host is besides its datapath: its memory, its addresses, and whether it routes."""
 
 from __future__ import annotations
 
 import os
+import socket
+from contextlib import closing
 from pathlib import Path
+
+from tcmicro_agent.policy.evaluate import Address
 
 FAMILIES = {"ipv4": 1, "ipv6": 2}  # bits of tcm_settings.forwarding
 
@@ -21,3 +25,14 @@ def forwarding(sysctl: Path = Path("/proc/sys/net")) -> int:
         if any(switch.read_text().strip() == "1" for switch in switches):
             found |= bit
     return found
+
+
+def is_own(address: Address) -> bool:
+    """Whether an address is one of this host: a packet to it would come from it. None is sent."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.connect((str(address), 9))
+        except OSError:  # no way there, a broadcast address, or no such family here
+            return False
+        return bool(probe.getsockname()[0] == str(address))

@@ -25,7 +25,8 @@ PROGRAMS = {
     abi.Direction.EGRESS: "tcm_egress",
 }
 SUFFIXES = {Framing.ETHERNET: "", Framing.IP: "_l3"}  # of the pair for each kind of interface
-ON_DEMAND = frozenset(name + SUFFIXES[Framing.IP] for name in PROGRAMS.values())
+ASK = "tcm_ask"  # never pinned, see ask.py
+ON_DEMAND = frozenset((*(name + SUFFIXES[Framing.IP] for name in PROGRAMS.values()), ASK))
 TRANSITION = "tcm_transition"
 PADDING = bytes(14)  # the Ethernet header a test-run packet must have
 NEVER = (1 << 64) - 1  # a control word that cannot be: the transition only samples the clock

@@ -31,6 +31,7 @@ LRU_HASH = 9  # enum bpf_map_type
 ENOENT, E2BIG, EINVAL, ENOSPC = 2, 7, 22, 28
 # EINVAL, ENOSYS, EOPNOTSUPP or ENOTSUPP: what kernels say that have no such call
 NO_BATCH = (EINVAL, 38, 95, 524)
+CB_AT, CB_WORDS, CONTEXT_WORDS = 12, 5, 48  # cb of struct __sk_buff, in words of 32 bits
 MAX_PROGRAMS = 64  # on one hook of an interface, the kernel's own limit
 BPF_F_BEFORE = 1 << 3
 LIBBPF_DEBUG = 2  # enum libbpf_print_level
@@ -215,15 +216,27 @@ class Program:
 
     def test_run(self, packet: bytes, *, repeat: int = 1) -> tuple[int, int]:
         """Runs the program on a packet: its return value, and the kernel's mean duration in ns."""
-        data = create_string_buffer(packet, len(packet))
-        options = _TestRunOptions(
-            sz=ctypes.sizeof(_TestRunOptions),
-            data_in=ctypes.cast(data, c_void_p),
-            data_size_in=len(packet),
-            repeat=repeat,
-        )
-        _check(library().bpf_prog_test_run_opts(self.fd, byref(options)), "test-run a program")
+        options = self._run(packet, _TestRunOptions(repeat=repeat))
         return int(options.retval), int(options.duration)
+
+    def ask(self, packet: bytes, word: int) -> tuple[int, tuple[int, ...]]:
+        """Runs the program once with a first word in the context's cb: its return value, and cb as it left it."""
+        context = (c_uint32 * CONTEXT_WORDS)()
+        context[CB_AT] = word
+        place, size = ctypes.addressof(context), ctypes.sizeof(context)
+        options = _TestRunOptions(
+            repeat=1, ctx_in=place, ctx_size_in=size, ctx_out=place, ctx_size_out=size
+        )
+        result = self._run(packet, options).retval
+        return int(result), tuple(context[CB_AT : CB_AT + CB_WORDS])
+
+    def _run(self, packet: bytes, options: _TestRunOptions) -> _TestRunOptions:
+        data = create_string_buffer(packet, len(packet))
+        options.sz = ctypes.sizeof(_TestRunOptions)
+        options.data_in = ctypes.cast(data, c_void_p)
+        options.data_size_in = len(packet)
+        _check(library().bpf_prog_test_run_opts(self.fd, byref(options)), "test-run a program")
+        return options
 
 
 class Object:
@@ -238,18 +251,14 @@ class Object:
         library().bpf_object__close(c_void_p(self._handle))
 
 
-def _any_program(_name: str) -> bool:
-    return True
-
-
 def load(
     path: Path,
     pins: Path,
     max_entries: dict[str, int],
-    wanted: Callable[[str], bool] = _any_program,
+    wanted: Callable[[str], bool] | None = None,
 ) -> Object:
     """Loads the wanted programs of an object with every map pinned under `pins`; pinned maps of the same layout are
-    taken over.
+    taken over. With no `wanted`: those that do not wait to be asked for (their section begins with `?`).
 
     `max_entries` sizes maps that are not there yet; existing ones keep their size.
     """
@@ -266,13 +275,14 @@ def load(
             _check(lib.bpf_map__set_max_entries(pointer, c_uint32(size)), f"size {name}")
         _check(lib.bpf_map__set_pin_path(pointer, str(pin).encode()), f"pin {name}")
     programs = _named(handle, "program")
-    for name, pointer in programs.items():
+    for name, pointer in programs.items() if wanted else ():
         _check(lib.bpf_program__set_autoload(pointer, c_bool(wanted(name))), f"choose {name}")
     if lib.bpf_object__load(c_void_p(handle)) < 0:
         code = ctypes.get_errno()
         lib.bpf_object__close(c_void_p(handle))
         raise KernelError(f"{path}: the kernel refused it: {os.strerror(code)}: {_last_log()}")
-    opened = {n: Program(lib.bpf_program__fd(p)) for n, p in programs.items() if wanted(n)}
+    found = {name: lib.bpf_program__fd(pointer) for name, pointer in programs.items()}
+    opened = {name: Program(fd) for name, fd in found.items() if fd >= 0}
     return Object(opened, {n: lib.bpf_map__fd(p) for n, p in maps.items()}, handle)
 
 

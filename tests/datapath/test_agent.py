@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from builders import bundle, rule
-from world import PEER, US, World, connection, talks, tcp
+from world import PEER, PEER6, US, World, connection, talks, tcp
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath.kernel import Kernel
@@ -325,6 +325,47 @@ def test_a_candidate_is_compared_tried_and_promoted(host):
     assert after["staged"] is None
     assert host.run("policy", "promote")[0] == 3
     assert host.run("policy", "unstage")[1]["changed"] is False
+
+
+def test_a_flow_is_explained_by_the_kernel_and_by_the_bundle(host):
+    code, found = host.run("explain", PEER, f"self:{SERVICE}/tcp")
+    assert (code, found["reason"], found["agrees"]) == (0, "unenforced", True)
+    host.run("policy", "apply", host.write(OPEN))
+    before = host.run("session", "list")[1]["total"], host.run("stats", "show")[1]["counters"]
+    code, found = host.run("explain", PEER, f"{US}:{SERVICE}/tcp")
+    assert (code, found["verdict"], found["agrees"], found["passes"]) == (0, "allow", True, True)
+    assert (found["rule"], found["source"], found["peer"]) == ("p/db", "test.yml:1", "id1")
+    assert found["model"] == {k: found[k] for k in found["model"]}
+    code, found = host.run("explain", PEER, "self:22/tcp")
+    assert (code, found["verdict"], found["rule"]) == (3, "deny", "default/ingress")
+    assert host.run("explain", "self", f"[{PEER6}]/icmp")[0] == 0
+    assert host.run("explain", US, "self:22/tcp")[0] == 6
+    assert host.run("explain", PEER, "10.1.2.3:22/tcp")[0] == 6
+    after = host.run("session", "list")[1]["total"], host.run("stats", "show")[1]["counters"]
+    assert [c for c in after[1] if c["reason"] == "rule_allow"] == []
+    assert after[0] == before[0] == 0
+    host.configure(mode="monitor")
+    os.kill(host.daemon.pid, signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while host.run("explain", PEER, "self:22/tcp")[1]["mode"] != "monitor":
+        assert time.monotonic() < deadline
+    code, found = host.run("explain", PEER, "self:22/tcp")
+    assert (code, found["verdict"], found["passes"]) == (3, "deny", True)
+
+
+def test_a_kernel_that_does_not_hold_the_bundle_is_told_loudly(host):
+    host.run("policy", "apply", host.write(OPEN))
+    kernel = Kernel(host.pins)
+    slot = kernel.control().word.active
+    for key in [k for k in kernel.map("tcm_rules") if k[4] == slot]:
+        kernel.map("tcm_rules").delete(key)
+    kernel.close()
+    code, found = host.run("explain", PEER, f"self:{SERVICE}/tcp")
+    assert (code, found["agrees"]) == (1, False)
+    assert (found["verdict"], found["model"]["verdict"]) == ("deny", "allow")
+    (host.root / "var/lib/tcmicro/bundles" / f"{found['digest']}.json").unlink()
+    code, found = host.run("explain", PEER, f"self:{SERVICE}/tcp")
+    assert (code, found["agrees"], found["model"]) == (4, None, None)
 
 
 def test_usage_and_root(host, tmp_path):

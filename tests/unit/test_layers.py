@@ -34,7 +34,7 @@ CORE = (
     *TOLD,
     *agent(
         *("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
-        *("config", "plan", "transaction", "trial"),
+        *("config", "plan", "transaction", "trial", "question"),
     ),
 )
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
@@ -42,7 +42,7 @@ JOIN = (
     *EDGE,
     *agent("executor", "reconcile", "attachments", "staging", "takeover", "upkeep", "sweep"),
     *agent("report", "listing", "trial_report"),
-    *agent("follower", "decisions", "watch"),
+    *agent("follower", "decisions", "watch", "explanation"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace"))
 CONTROLLER = (*BASE, *agent("policy", "workspace"), "ansible", f"{FLEET}.plugin_utils")
@@ -66,11 +66,17 @@ ROOMS = {
     "tcmicro_agent.config": Room(
         (*BASE, *agent("policy", "abi", "tables", "tuning", "interfaces")), pure=True
     ),
+    "tcmicro_agent.question": Room((*BASE, *agent("policy", "config")), pure=True),
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
     "tcmicro_agent.trial": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.datapath": Room(
-        (*BASE, *TOLD, *agent("abi", "tables", "tuning", "sessions", "interfaces"), "pyroute2")
+        (
+            *BASE,
+            *TOLD,
+            *agent("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
+            "pyroute2",
+        )
     ),
     "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction", "trial"))),
     "tcmicro_agent.preflight": Room(),
@@ -88,6 +94,7 @@ ROOMS = {
     "tcmicro_agent.follower": Room(JOIN),
     "tcmicro_agent.decisions": Room(JOIN),
     "tcmicro_agent.watch": Room(JOIN),
+    "tcmicro_agent.explanation": Room(JOIN),
     "tcmicro_agent.daemon": Room(SHELL),
     "tcmicro_agent.metrics": Room((*SHELL, "prometheus_client")),
     "tcmicro_agent.cli": Room(SHELL),

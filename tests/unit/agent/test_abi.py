@@ -50,6 +50,7 @@ ENUMS = {
     "tcm_tcp_mode": abi.TcpMode,
     "tcm_session_flag": abi.SessionFlag,
     "tcm_session_table": abi.SessionTable,
+    "tcm_answer": abi.AnswerWord,
 }
 
 
@@ -170,7 +171,11 @@ def test_places_of_settings(btf):
 @pytest.mark.parametrize("name", ENUMS)
 def test_enum_numbers(btf, name):
     enum = named(btf, "ENUM", name)
-    prefix = {"tcm_default": "TCM_DEFAULT_", "tcm_tcp_mode": "TCM_TCP_"}.get(name, "TCM_")
+    prefix = {
+        "tcm_default": "TCM_DEFAULT_",
+        "tcm_tcp_mode": "TCM_TCP_",
+        "tcm_answer": "TCM_ANSWER_",
+    }.get(name, "TCM_")
     values = {v["name"].removeprefix(prefix).removeprefix("TCM_"): v["val"] for v in enum["values"]}
     values = {k: v for k, v in values.items() if k.removeprefix("SESSION_") not in COUNTS}
     assert values == {member.name: member.value for member in ENUMS[name]}
