@@ -275,8 +275,9 @@ def load(
             _check(lib.bpf_map__set_max_entries(pointer, c_uint32(size)), f"size {name}")
         _check(lib.bpf_map__set_pin_path(pointer, str(pin).encode()), f"pin {name}")
     programs = _named(handle, "program")
-    for name, pointer in programs.items() if wanted else ():
-        _check(lib.bpf_program__set_autoload(pointer, c_bool(wanted(name))), f"choose {name}")
+    if wanted:
+        for name, pointer in programs.items():
+            _check(lib.bpf_program__set_autoload(pointer, c_bool(wanted(name))), f"choose {name}")
     if lib.bpf_object__load(c_void_p(handle)) < 0:
         code = ctypes.get_errno()
         lib.bpf_object__close(c_void_p(handle))

@@ -18,8 +18,8 @@ from tcmicro_agent import abi
 from tcmicro_agent.abi import Direction, Reason, Verdict
 from tcmicro_agent.config import Failsafe
 from tcmicro_agent.datapath import libbpf
-from tcmicro_agent.datapath.ask import PROGRAM, Answer, asking
-from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath.ask import Answer, asking
+from tcmicro_agent.datapath.kernel import ASK, Kernel
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.policy.evaluate import evaluate
 from tcmicro_agent.policy.model import Action, Mode, Protocol
@@ -107,7 +107,7 @@ def test_a_question_leaves_no_trace(datapath, ask, port):
 
 def test_it_is_not_loaded_with_the_others_nor_pinned_by_a_question(datapath, ask):
     pins = {path.name for path in (datapath.kernel.pins / "programs").iterdir()}
-    assert PROGRAM not in pins
+    assert ASK not in pins
     assert "tcm_ingress" in pins
 
 
