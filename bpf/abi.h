@@ -132,7 +132,8 @@ struct tcm_slot {
 	__u8 mode;	  /* enum tcm_mode */
 	__u32 has_cidr;	  /* bit 0: IPv4 prefixes exist, bit 1: IPv6 */
 	__u32 default_rule[TCM_DEFAULTS]; /* counter index of each default */
-	__u32 world_shapes[TCM_DIRECTIONS]; /* as tcm_peer.shapes, for identity 0 */
+	__u32 world_shapes[TCM_DIRECTIONS]; /* as tcm_peer, for identity 0 */
+	__u64 world_classes[TCM_DIRECTIONS];
 	__u8 digest[32]; /* sha256 of the bundle */
 };
 
@@ -166,9 +167,18 @@ struct tcm_cidr6_key {
 #define TCM_SHAPES 18
 #define TCM_SHAPE_RANGES 0xffff /* every prefix shorter than a whole port */
 
+/*
+ * And of the keys of a shape, which can exist: they fall into 64 classes, and a key whose class has no bit does not. Most
+ * peers have few rules, so that most of their keys that do not exist are not asked for.
+ */
+#define TCM_RULE_CLASS(protocol, prefix, port) \
+	(((__u32)(protocol) << 21 | (__u32)(prefix) << 16 | (port)) * 0x9e3779b1U >> 26)
+
 struct tcm_peer {
 	__u32 identity;
 	__u32 shapes[TCM_DIRECTIONS];
+	__u32 pad;
+	__u64 classes[TCM_DIRECTIONS];
 };
 
 /* A port range is kept as the prefixes that cover it, so ranges cost no more than ports. */

@@ -8,52 +8,61 @@
 
 #include "events.h"
 
+/* The key of a host is that of a prefix without its length: one for both lookups, as there is little stack. */
+_Static_assert(sizeof(struct tcm_cidr4_key) == sizeof(struct tcm_host4_key) + offsetof(struct tcm_cidr4_key, slot),
+	       "a host's key is the rest of a prefix's");
+_Static_assert(sizeof(struct tcm_cidr6_key) == sizeof(struct tcm_host6_key) + offsetof(struct tcm_cidr6_key, slot),
+	       "a host's key is the rest of a prefix's");
+
 static __always_inline const struct tcm_peer *find_peer4(const struct tcm_slot *slot, __u32 number, __be32 address)
 {
-	struct tcm_host4_key host = { .slot = number, .address = address };
-	struct tcm_cidr4_key cidr = { .prefix = 64, .slot = number, .address = address };
-	const struct tcm_peer *peer = bpf_map_lookup_elem(&tcm_hosts4, &host);
+	struct tcm_cidr4_key key = { .prefix = 64, .slot = number, .address = address };
+	const struct tcm_peer *peer = bpf_map_lookup_elem(&tcm_hosts4, &key.slot);
 
 	if (!peer && slot->has_cidr & 1)
-		peer = bpf_map_lookup_elem(&tcm_cidrs4, &cidr);
+		peer = bpf_map_lookup_elem(&tcm_cidrs4, &key);
 	return peer;
 }
 
 static __always_inline const struct tcm_peer *find_peer6(const struct tcm_slot *slot, __u32 number, const __u8 *address)
 {
-	struct tcm_host6_key host = { .slot = number };
-	struct tcm_cidr6_key cidr = { .prefix = 160, .slot = number };
+	struct tcm_cidr6_key key = { .prefix = 160, .slot = number };
 	const struct tcm_peer *peer;
 
-	__builtin_memcpy(host.address, address, 16);
-	peer = bpf_map_lookup_elem(&tcm_hosts6, &host);
-	if (!peer && slot->has_cidr & 2) {
-		__builtin_memcpy(cidr.address, address, 16);
-		peer = bpf_map_lookup_elem(&tcm_cidrs6, &cidr);
-	}
+	__builtin_memcpy(key.address, address, 16);
+	peer = bpf_map_lookup_elem(&tcm_hosts6, &key.slot);
+	if (!peer && slot->has_cidr & 2)
+		peer = bpf_map_lookup_elem(&tcm_cidrs6, &key);
 	return peer;
 }
 
-static __always_inline const struct tcm_rule *find_rule(struct tcm_rule_key *key, __u32 shapes, __be16 port)
+/* Which keys can exist for a peer in one direction; see abi.h. */
+struct existing {
+	__u32 shapes;
+	__u64 classes;
+};
+
+static __always_inline const struct tcm_rule *find_rule(struct tcm_rule_key *key, struct existing keys, __be16 port)
 {
 	const struct tcm_rule *rule;
 	__u8 protocol = key->protocol;
-	__u16 number = bpf_ntohs(port);
-	__u32 zero = shapes >> 31; /* hides what was asked for last, as hide() in parse.h */
+	__u16 number = bpf_ntohs(port), block;
+	__u32 zero = keys.shapes >> 31; /* hides what was asked for last, as hide() in parse.h */
 
 #pragma unroll
 	for (int prefix = 16; prefix >= 0; prefix--) {
-		if (prefix == 15 && !(shapes & TCM_SHAPE_RANGES))
+		if (prefix == 15 && !(keys.shapes & TCM_SHAPE_RANGES))
 			break; /* most peers have single ports and nothing else */
-		if (!(shapes & 1U << prefix))
+		block = prefix ? number & (__u16)(0xffff << (16 - prefix)) : 0;
+		if (!(keys.shapes >> prefix & keys.classes >> TCM_RULE_CLASS(protocol, prefix, block) & 1))
 			continue;
 		key->prefix = prefix | zero;
-		key->port = bpf_htons(prefix ? number & (__u16)(0xffff << (16 - prefix)) : 0);
+		key->port = bpf_htons(block);
 		rule = bpf_map_lookup_elem(&tcm_rules, key);
 		if (rule)
 			return rule;
 	}
-	if (!(shapes & 1U << TCM_SHAPE_ANY))
+	if (!(keys.shapes & 1U << TCM_SHAPE_ANY))
 		return NULL;
 	key->protocol = 0;
 	key->prefix = 0;
@@ -70,22 +79,24 @@ static __noinline int judge(const struct flow *f, __u32 number, enum tcm_directi
 	struct tcm_rule_key key = { .slot = number, .direction = opener };
 	const struct tcm_rule *rule = NULL;
 	const struct tcm_peer *peer;
-	__u32 shapes, verdict;
+	struct existing keys;
+	__u32 verdict;
 	__be16 port = opener == TCM_INGRESS ? f->local_port : f->remote_port;
 
 	if (!slot || !out || opener >= TCM_DIRECTIONS)
 		return 0;
 	peer = f->version == 4 ? find_peer4(slot, number, f->v4.remote) : find_peer6(slot, number, f->v6.remote);
-	shapes = peer ? peer->shapes[opener] : slot->world_shapes[opener];
-	key.identity = (peer ? peer->identity : TCM_WORLD) | shapes >> 31;
+	keys.shapes = peer ? peer->shapes[opener] : slot->world_shapes[opener];
+	keys.classes = peer ? peer->classes[opener] : slot->world_classes[opener];
+	key.identity = (peer ? peer->identity : TCM_WORLD) | keys.shapes >> 31;
 	key.protocol = f->protocol;
-	rule = find_rule(&key, shapes, port); /* of ICMP, type and code of the request: see parse_icmp() */
+	rule = find_rule(&key, keys, port); /* of ICMP, type and code of the request: see parse_icmp() */
 	out->identity = key.identity;
 	out->rule = rule ? rule->rule : slot->default_rule[opener];
 	verdict = (rule ? rule->verdict : slot->verdict[opener]) & 1;
 	out->verdict = verdict;
 	/* reckoned, not chosen: four branches would be checked to their end each */
-	out->reason = (TCM_RULE_ALLOW + !rule + 2 * !verdict) | shapes >> 31;
+	out->reason = (TCM_RULE_ALLOW + !rule + 2 * !verdict) | keys.shapes >> 31;
 	return 0;
 }
 

@@ -169,12 +169,12 @@ class SessionTable(IntEnum):
 # Fields of each struct in order, as C names: what test_abi.py compares, and what the layouts below are made of.
 CONTROL = Struct("=QQQII")
 TRANSITION_REQUEST = Struct("=QQ")
-SLOT = Struct("=I3BBI3I2I32s")
+SLOT = Struct("=I3BBI3I2I2Q32s")
 HOST4_KEY = Struct("=I4s")
 HOST6_KEY = Struct("=I16s")
 CIDR4_KEY = Struct("=II4s")
 CIDR6_KEY = Struct("=II16s")
-PEER = Struct("=I2I")
+PEER = Struct("=I2I4x2Q")
 RULE_KEY = Struct("=IBBBB2sH")
 RULE = Struct("=IB3x")
 FAILSAFE_KEY = Struct("=IBB2s16s")
@@ -252,17 +252,21 @@ class SlotHeader:
     has_cidr: int
     default_rules: tuple[int, int, int]
     world_shapes: tuple[int, int]
+    world_classes: tuple[int, int]
     digest: str
 
     @classmethod
     def decode(cls, data: bytes) -> SlotHeader:
-        gen, d0, d1, d2, mode, has_cidr, r0, r1, r2, s0, s1, digest = SLOT.unpack(data)
+        gen, d0, d1, d2, mode, has_cidr, *rest = SLOT.unpack(data)
         defaults = (Verdict(d0), Verdict(d1), Verdict(d2))
-        return cls(gen, defaults, Mode(mode), has_cidr, (r0, r1, r2), (s0, s1), digest.hex())
+        r0, r1, r2, s0, s1, c0, c1, digest = rest
+        rules, shapes, classes = (r0, r1, r2), (s0, s1), (c0, c1)
+        return cls(gen, defaults, Mode(mode), has_cidr, rules, shapes, classes, digest.hex())
 
     def encode(self) -> bytes:
         head = (self.generation, *self.defaults, self.mode, self.has_cidr)
-        return SLOT.pack(*head, *self.default_rules, *self.world_shapes, bytes.fromhex(self.digest))
+        world = (*self.world_shapes, *self.world_classes)
+        return SLOT.pack(*head, *self.default_rules, *world, bytes.fromhex(self.digest))
 
 
 @dataclass(frozen=True)
@@ -334,6 +338,11 @@ class TrialWord:
 def counter_index(direction: Direction, reason: Reason, bank: Bank) -> int:
     """Place of a counter in tcm_counters, as TCM_COUNTER."""
     return (bank * len(Direction) + direction) * REASONS + reason
+
+
+def rule_class(protocol: int, prefix: int, port: int) -> int:
+    """Of a key of tcm_rules, as TCM_RULE_CLASS."""
+    return ((protocol << 21 | prefix << 16 | port) * 0x9E3779B1 & 0xFFFFFFFF) >> 26
 
 
 def failsafe_class(key: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_network
@@ -93,8 +93,9 @@ def encode(
 ) -> Tables:
     """The bundle in one slot. `mode` is the effective one; `numbers` gives the counter of each rule."""
     groups = compile_bundle(bundle)
-    shapes = [_shapes(groups, direction) for direction in Direction]
-    peers = {n: abi.PEER.pack(n, *(found[n] for found in shapes)) for n in shapes[0]}
+    shapes = [_of_identities(groups, direction, _shapes) for direction in Direction]
+    classes = [_of_identities(groups, direction, _classes) for direction in Direction]
+    peers = {n: abi.PEER.pack(n, *(bits[n] for bits in (*shapes, *classes))) for n in shapes[0]}
     decided = {r.uid: abi.RULE.pack(numbers[r.uid], VERDICTS[r.action]) for r in bundle.rules}
     entries = {
         **_endpoints(bundle.endpoints, slot, peers),
@@ -115,6 +116,7 @@ def encode(
             numbers[FORWARD_UID],
         ),
         world_shapes=(shapes[0][WORLD], shapes[1][WORLD]),
+        world_classes=(classes[0][WORLD], classes[1][WORLD]),
         digest=digest(bundle),
     )
     return Tables(slot, header, entries)
@@ -140,13 +142,24 @@ def in_slot(name: str, keys: bytes, size: int, slot: int) -> Iterator[int]:
     return compress(count(), keys[SLOT_BYTE[name] :: size].translate(is_slot))
 
 
-def _shapes(groups: Iterable[Group], direction: Direction) -> dict[Identity, int]:
-    """Per identity the bits of the shapes that occur."""
+def _of_identities(
+    groups: Iterable[Group], direction: Direction, bits: Callable[[Group], int]
+) -> dict[Identity, int]:
+    """What `bits` says of its group, per identity."""
     found: dict[Identity, int] = {}
     for group in groups:
         if group.direction is direction:
-            found.update(dict.fromkeys(group.identities, group.shapes))
+            found.update(dict.fromkeys(group.identities, bits(group)))
     return found
+
+
+def _shapes(group: Group) -> int:
+    return group.shapes
+
+
+def _classes(group: Group) -> int:
+    """The bits of the classes of its keys."""
+    return sum({1 << abi.rule_class(*shape) for shape in group.decisions})
 
 
 def _endpoints(

@@ -76,7 +76,7 @@ GOALS = {
     "hit_v6_net_over_v4_net": _gate(1.15, "IPv6 against IPv4, the floor taken off both"),
     "hit_16k_flows_over_1": _gate(1.15, "16,384 random tracked flows against one"),
     "hit_131k_flows_over_floor": _gate(7.5, "131,072 random tracked flows"),
-    "deny_over_floor": _gate(8.5, "refused after 6 rule lookups, 10 rules, events within budget"),
+    "deny_over_floor": _gate(8.5, "refused by 10 rules of 6 shapes, events within budget"),
     "denied_syn_flood_over_floor": _gate(8, "refused SYNs of 16M sources"),
     "new_session_under_flood_over_floor": _gate(17, "allowed SYNs of 16M sources, 150k sessions"),
     "lookup_growth_1k_hosts": _gate(1.15, "verdict on a new flow: 1k hosts, 10k rules / 10, 10"),

@@ -55,17 +55,22 @@ def slot_tables(size: Size, *, slot: int, generation: int, first_identity: int =
     Made directly, because rules of a bundle have a counter each, and there are fewer counters than 100,000.
     """
     shapes = (1 << WHOLE_PORT, 0)
+    ports = range(PORT, PORT + size.rules)
+    classes = (
+        sum({1 << abi.rule_class(p, WHOLE_PORT, port) for p in size.protocols for port in ports}),
+        0,
+    )
     numbers = range(first_identity, first_identity + size.hosts)
     base = IPv4Address(FIRST_PEER)
     hosts = tuple(
-        (abi.HOST4_KEY.pack(slot, (base + at).packed), abi.PEER.pack(identity, *shapes))
+        (abi.HOST4_KEY.pack(slot, (base + at).packed), abi.PEER.pack(identity, *shapes, *classes))
         for at, identity in enumerate(numbers)
     )
     rules = tuple(
         _rule(identity, slot, protocol, port)
         for identity in numbers
         for protocol in size.protocols
-        for port in range(PORT, PORT + size.rules)
+        for port in ports
     )
     entries = {"tcm_hosts4": _entries(hosts), "tcm_rules": _entries(rules)}
     return Tables(slot, _header(generation), entries)
@@ -91,12 +96,13 @@ def _header(generation: int) -> abi.SlotHeader:
         has_cidr=0,
         default_rules=(1, 2, 3),
         world_shapes=(0, 0),
+        world_classes=(0, 0),
         digest=f"{generation:064x}",
     )
 
 
 def six_shapes(peers: tuple[str, ...]) -> Bundle:
-    """Ten rules whose services come in six sizes, so that a port none of them names costs six lookups."""
+    """Ten rules whose services come in six sizes, so that a port none of them names could have six keys."""
     ranges = (
         "16384-32767",
         "4096-5119",
