@@ -343,15 +343,6 @@ struct tcm_event {
 	__u8 pad[2];
 };
 
-/* Token bucket of a CPU, and what became of every event it was asked for: sent + summed + unsummed. */
-struct tcm_budget {
-	__u64 refilled; /* jiffies */
-	__u64 tokens;	/* an event costs `hz` of them, so that `event_rate` of them come with every jiffy */
-	__u64 sent;
-	__u64 summed;	/* throttled, or the ring was full: counted in tcm_sums */
-	__u64 unsummed; /* and no room there: only the counters know */
-};
-
 /* Events that were not sent, summed by what they have in common. */
 struct tcm_sum_key {
 	__u32 generation;
@@ -362,6 +353,17 @@ struct tcm_sum_key {
 	__u8 reason;
 	__u8 bank;
 	__u8 pad[2];
+};
+
+/* Token bucket of a CPU, and what became of every event it was asked for: sent + summed + unsummed. */
+struct tcm_budget {
+	__u64 refilled; /* jiffies */
+	__u64 tokens;	/* an event costs `hz` of them, so that `event_rate` of them come with every jiffy */
+	__u64 sent;
+	__u64 summed;	/* throttled, or the ring was full: counted in tcm_sums */
+	__u64 unsummed; /* and no room there: only the counters know */
+	struct tcm_sum_key last; /* the sum that was added to last, */
+	struct tcm_count held;	 /* and what is still to be added to it: readers count it in */
 };
 
 /* SYN rate of a source (IPv4 /24, IPv6 /64) or of a port of ours. Buckets by hash; the busiest source owns its bucket. */

@@ -97,12 +97,44 @@ static __always_inline bool send_event(const struct context *ctx, const struct f
 	return true;
 }
 
-/* False when there is no room for another sum. Every ping has an identifier of its own: ICMP is summed without. */
-static __always_inline bool sum_event(const struct context *ctx, const struct flow *f, const struct verdict *v)
+/* Adds what is held to its sum, which user space may have deleted meanwhile. */
+static __always_inline void add_held(struct tcm_budget *budget)
+{
+	struct tcm_count *sum;
+	__u64 packets = budget->held.packets;
+
+	if (!packets)
+		return;
+	sum = bpf_map_lookup_elem(&tcm_sums, &budget->last);
+	if (sum) {
+		sum->packets += packets;
+		sum->bytes += budget->held.bytes;
+	} else if (bpf_map_update_elem(&tcm_sums, &budget->last, &budget->held, BPF_ANY)) {
+		budget->summed -= packets;
+		budget->unsummed += packets;
+	}
+	budget->held.packets = 0;
+	budget->held.bytes = 0;
+}
+
+static __always_inline bool same_sum(const struct tcm_sum_key *one, const struct tcm_sum_key *other)
+{
+	const __u64 *a = (const void *)one, *b = (const void *)other;
+
+	_Static_assert(sizeof(*one) == 2 * sizeof(*a), "two words");
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+/*
+ * False when there is no room for another sum. Every ping has an identifier of its own: ICMP is summed without. In a
+ * flood one sum follows itself: it is held beside the budget, and looked up when another one comes.
+ */
+static __always_inline bool sum_event(const struct context *ctx, const struct flow *f, const struct verdict *v,
+				      struct tcm_budget *budget)
 {
 	__be16 port = ctx->direction == TCM_INGRESS ? f->local_port : f->remote_port;
 	struct tcm_count first = { .packets = 1, .bytes = ctx->skb->len }, *sum;
-	struct tcm_sum_key key = {
+	struct tcm_sum_key key __attribute__((aligned(8))) = {
 		.generation = ctx->slot->generation,
 		.rule = v->rule,
 		.port = f->protocol == IPPROTO_ICMP ? 0 : port,
@@ -112,10 +144,17 @@ static __always_inline bool sum_event(const struct context *ctx, const struct fl
 		.bank = ctx->bank,
 	};
 
+	if (same_sum(&key, &budget->last)) {
+		add(&budget->held, ctx->skb->len);
+		return true;
+	}
+	add_held(budget);
 	sum = bpf_map_lookup_elem(&tcm_sums, &key);
-	if (!sum)
-		return bpf_map_update_elem(&tcm_sums, &key, &first, BPF_ANY) == 0; /* of this CPU alone */
-	add(sum, ctx->skb->len);
+	if (sum)
+		add(sum, ctx->skb->len);
+	else if (bpf_map_update_elem(&tcm_sums, &key, &first, BPF_ANY)) /* of this CPU alone */
+		return false;
+	budget->last = key;
 	return true;
 }
 
@@ -130,7 +169,7 @@ static __always_inline void tell(const struct context *ctx, const struct flow *f
 		return;
 	if (take_token(budget, ctx->settings, ctx->now) && send_event(ctx, f, v))
 		budget->sent++;
-	else if (sum_event(ctx, f, v))
+	else if (sum_event(ctx, f, v, budget))
 		budget->summed++;
 	else
 		budget->unsummed++;

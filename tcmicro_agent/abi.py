@@ -187,7 +187,7 @@ TRIAL = Struct("=Q")
 DIFFERENCE_KEY = Struct("=IIII2sBBB3x")
 EXPIRE_REQUEST = Struct("=II")
 EVENT = Struct("=QIIIII2s2s16s16sBBBBBB2x")
-BUDGET = Struct("=QQQQQ")
+BUDGET = Struct("=QQQQQ16s16s")  # then a SUM_KEY and a COUNT
 SUM_KEY = Struct("=II2sBBBB2x")
 RATE = Struct("=IIII")
 VLAN_KEY = Struct("=II")

@@ -16,6 +16,7 @@ from tcmicro_agent.errors import KernelError
 from tcmicro_agent.events import Event, Sum, Told
 
 BATCH = 1024  # events handed out at once
+READINGS = 3
 _SAMPLE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -60,9 +61,31 @@ def told(kernel: Kernel) -> Told:
 
 def sums(kernel: Kernel) -> list[Sum]:
     """Every sum, the largest first."""
+    found = _counts(kernel)
+    decoded = [Sum.decode(key, values) for key, values in found.items()]
+    return sorted((s for s in decoded if s.packets), key=lambda s: -s.packets)
+
+
+def _counts(kernel: Kernel) -> dict[bytes, list[bytes]]:
+    """The counts of each sum: one per CPU, and what CPUs still hold. Where a CPU turned to another sum meanwhile, it is
+    in both or in none: read again, but not for ever.
+    """
     table = kernel.map("tcm_sums")
-    found = {key: Sum.decode(key, table.get_each_cpu(key)) for key in table}
-    return sorted((s for s in found.values() if s.packets), key=lambda s: -s.packets)
+    held, found = _held(kernel), {}
+    for _ in range(READINGS):
+        found = {key: table.get_each_cpu(key) for key in table}
+        before, held = held, _held(kernel)
+        if [key for key, _ in before] == [key for key, _ in held]:
+            break
+    for key, count in held:
+        found.setdefault(key, []).append(count)
+    return found
+
+
+def _held(kernel: Kernel) -> list[tuple[bytes, bytes]]:
+    """Of each CPU the sum it added to last, and what is still to be added to it."""
+    budgets = kernel.map("tcm_budget").get_each_cpu(abi.U32.pack(0))
+    return [abi.BUDGET.unpack(budget)[-2:] for budget in budgets]
 
 
 def forget(kernel: Kernel, unwanted: Iterable[Sum]) -> int:

@@ -55,7 +55,7 @@ def ring(quiet):
 def give(datapath: Datapath, tokens: int) -> None:
     """So many events may be sent by each CPU, and no more are earned; nothing was told so far."""
     datapath.tune(NO_MORE)
-    full = abi.BUDGET.pack(0, tokens * datapath.kernel.hz(), 0, 0, 0)
+    full = abi.BUDGET.pack(0, tokens * datapath.kernel.hz(), 0, 0, 0, b"", b"")
     datapath.kernel.map("tcm_budget").put(ZERO, full * possible_cpus())
 
 
@@ -110,13 +110,49 @@ def test_what_a_full_ring_does_not_take_is_summed(quiet, ring):
     assert len(ring.take()) == 1
 
 
-def test_what_the_sums_have_no_room_for_is_counted(quiet):
-    table = quiet.kernel.map("tcm_sums")
+def fill_sums(datapath: Datapath) -> None:
+    table = datapath.kernel.map("tcm_sums")
     nothing = bytes(abi.COUNT.size) * possible_cpus()
     for number in range(8192):
         table.put(abi.SUM_KEY.pack(number + 1, 0, b"\0\0", 0, 0, 0, 0), nothing)
+
+
+def test_what_the_sums_have_no_room_for_is_counted(quiet):
+    fill_sums(quiet)
     send(quiet, DENIED, 10)
     assert events.told(quiet.kernel) == Told(sent=0, summed=0, unsummed=10)
+
+
+def test_sums_in_turn_and_in_a_row_are_exact(quiet):
+    other = tcp_packet(STRANGER, 1000, US, 81)
+    for packet, times in [(DENIED, 1), (other, 1), (DENIED, 1), (other, 7), (DENIED, 50)]:
+        send(quiet, packet, times)
+    assert events.told(quiet.kernel) == Told(sent=0, summed=60, unsummed=0)
+    found = {entry.port: (entry.packets, entry.octets) for entry in events.sums(quiet.kernel)}
+    assert found == {80: (52, 52 * len(DENIED)), 81: (8, 8 * len(other))}
+
+
+def test_what_is_held_of_a_forgotten_sum_comes_back_as_one(quiet):
+    send(quiet, DENIED, 10)
+    [entry] = events.sums(quiet.kernel)
+    assert events.forget(quiet.kernel, [entry]) == 1
+    send(quiet, DENIED, 5)
+    [held] = events.sums(quiet.kernel)
+    send(quiet, tcp_packet(STRANGER, 1000, US, 81), 1)
+    found = {entry.port: entry.packets for entry in events.sums(quiet.kernel)}
+    assert found == {80: held.packets, 81: 1}
+    assert held.packets >= 5
+
+
+def test_what_is_held_and_finds_no_room_is_counted(quiet):
+    send(quiet, DENIED, 10)
+    [entry] = events.sums(quiet.kernel)
+    events.forget(quiet.kernel, [entry])
+    fill_sums(quiet)
+    send(quiet, tcp_packet(STRANGER, 1000, US, 81), 1)
+    # the first went with the entry it was added to; nine were held, and the last found no room itself
+    assert events.told(quiet.kernel) == Told(sent=0, summed=1, unsummed=10)
+    assert summed(quiet) == 0
 
 
 def test_every_decision_of_every_cpu_is_told_one_way(quiet, ring):

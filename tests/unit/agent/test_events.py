@@ -52,7 +52,9 @@ def test_a_sum_over_all_cpus():
 
 
 def test_what_became_of_every_decision_over_all_cpus():
-    budgets = [abi.BUDGET.pack(1, 2, 10, 20, 30), abi.BUDGET.pack(9, 9, 1, 2, 3)]
+    nothing_held = b"", b""
+    rows = (1, 2, 10, 20, 30), (9, 9, 1, 2, 3)
+    budgets = [abi.BUDGET.pack(*row, *nothing_held) for row in rows]
     assert Told.decode(budgets) == Told(sent=11, summed=22, unsummed=33)
 
 
