@@ -39,11 +39,12 @@ check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests 
 	ansible-lint --offline --nocolor -q
 	pytest --junit-xml=build/junit-unit.xml
 
-format: setup ## Format the Python code, sort its imports, write docs/reasons.md and docs/errors.md anew
+format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ anew
 	ruff check --quiet --fix-only .
 	ruff format .
 	python -m tools.reasons
 	python -m tools.errors
+	python -m tools.policy_schema
 
 artifact: setup ## Build build/tcmicro-VERSION-ARCH.tar.gz, what a fleet host gets (VERSION=x.y.z)
 	@python -m tools.artifact --version $(VERSION)
