@@ -87,5 +87,6 @@ def _text(
     else:
         who = f"the default of {refused} at {scene.named[refused].name.where}"
     if rule.direction is Direction.EGRESS:
-        return f"{listed(there)} refuses {what} from {listed(here)}, by {who}"
-    return f"{listed(there)} may not open {what} to {listed(here)}, by {who}"
+        verb = "refuses" if len(there) == 1 else "refuse"
+        return f"{listed(there)} {verb} {what} from {listed(here)}: {who}"
+    return f"{listed(there)} may not open {what} to {listed(here)}: {who}"
