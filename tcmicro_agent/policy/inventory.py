@@ -40,6 +40,12 @@ class Inventory:
 
     hosts: Mapping[str, Host]
 
+    @cached_property
+    def shared_groups(self) -> frozenset[str]:
+        """The groups that every host is in; they tell nobody apart."""
+        groups = [frozenset(host.groups) for host in self.hosts.values()]
+        return frozenset[str]().union(*groups[:1]).intersection(*groups)
+
 
 def parse_inventory(document: object) -> Inventory:
     """`{"web1": {"groups": [...], "labels": {...}, "addresses": [...]}}`, or PolicyError with every fault of it.

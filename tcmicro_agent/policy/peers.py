@@ -132,8 +132,7 @@ def _holds(clause: Cidrs, traits: Traits) -> bool:
 
 def _names(numbers: Iterable[Traits], inventory: Inventory) -> dict[Traits, str]:
     """Names for people: as short as tells the identities of the bundle apart."""
-    hosts = inventory.hosts.values()
-    shared = frozenset.intersection(*(frozenset(host.groups) for host in hosts))
+    shared = inventory.shared_groups
     names: dict[Traits, str] = {}
     for detail in range(DETAILS):
         tried = {traits: _name(traits, shared, detail) for traits in numbers if traits not in names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from tcmicro_agent.policy.intent import Policy, Tier
+from tcmicro_agent.policy.intent import Policy, Tier, Word
 from tcmicro_agent.policy.inventory import Inventory
 from tcmicro_agent.policy.lines import Line, as_line, at, places_of
 from tcmicro_agent.policy.model import Action, Bundle, Mode, Rule
@@ -17,7 +17,7 @@ from tcmicro_agent.policy.refusals import (
     refuse_unaddressed,
     refuse_unknown_places,
 )
-from tcmicro_agent.policy.selection import Selection
+from tcmicro_agent.policy.selection import Names, Selection
 
 Policies = tuple[Policy, ...]
 
@@ -43,15 +43,23 @@ def resolve(policies: Iterable[Policy], inventory: Inventory) -> dict[str, Bundl
     refuse_twins(ordered, problems)
     subjects = {policy.name: selection.select(policy.subjects) for policy in ordered}
     lines = [as_line(policy, rule, selection) for policy in ordered for rule in policy.rules]
-    applied = {
-        host: tuple(policy for policy in ordered if host in subjects[policy.name])
-        for host in sorted(inventory.hosts)
-    }
+    applied = _applied(ordered, subjects, inventory)
     refuse_unaddressed(lines, inventory, problems)
     refuse_unknown_places(lines, subjects, inventory, problems)
     refuse_mixed_modes(applied, problems)
     problems.raise_any()
     return _bundles(applied, lines, inventory)
+
+
+def _applied(
+    ordered: Policies, subjects: Mapping[Word, Names], inventory: Inventory
+) -> dict[str, Policies]:
+    """The policies of each host, in their order."""
+    found: dict[str, list[Policy]] = {host: [] for host in sorted(inventory.hosts)}
+    for policy in ordered:
+        for host in subjects[policy.name]:
+            found[host].append(policy)
+    return {host: tuple(policies) for host, policies in found.items()}
 
 
 def _bundles(

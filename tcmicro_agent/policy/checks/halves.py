@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from tcmicro_agent.policy.checks import flows
 from tcmicro_agent.policy.checks.scene import Kind, Scene, listed
 from tcmicro_agent.policy.codes import Code
-from tcmicro_agent.policy.evaluate import identify
 from tcmicro_agent.policy.intent import HostSelector, PolicyRule
 from tcmicro_agent.policy.model import Action, Direction, Mode, Service
 from tcmicro_agent.policy.problems import Problems
@@ -54,8 +53,8 @@ def _identities(scene: Scene, kind: Kind, names: Names) -> dict[int, set[str]]:
     """Who the hosts are in the bundle of that kind."""
     found: dict[int, set[str]] = {}
     for name in names:
-        for address in scene.inventory.hosts[name].addresses:
-            found.setdefault(identify(kind.bundle, address), set()).add(name)
+        for network, text in scene.places[name]:
+            found.setdefault(kind.identity(network, text), set()).add(name)
     return found
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from ipaddress import ip_network
 
 from tcmicro_agent.policy.compile import Group, compile_bundle
 from tcmicro_agent.policy.intent import HostSelector, Policy, PolicyRule
 from tcmicro_agent.policy.inventory import Address, Inventory
-from tcmicro_agent.policy.model import ALWAYS, Bundle, Direction, Rule
+from tcmicro_agent.policy.model import ALWAYS, WORLD, Bundle, Direction, Network, Rule
+from tcmicro_agent.policy.networks import Nesting
 from tcmicro_agent.policy.problems import Problems
 from tcmicro_agent.policy.selection import Names, Selection
 from tcmicro_agent.policy.windows import has_times, in_force
@@ -49,6 +51,21 @@ class Kind:
         rules = tuple(rule for rule in self.bundle.rules if rule.window == ALWAYS)
         return compile_bundle(replace(self.bundle, rules=rules))
 
+    def identity(self, network: Network, text: str) -> int:
+        """Of a host's address, which is also given as `str(network)`. As `evaluate.identify`, for many."""
+        found = self.bundle.endpoints.get(text)
+        if found is not None:
+            return found
+        around = self._wide.around(network)
+        return self.bundle.endpoints[str(around[-1])] if around else WORLD
+
+    @cached_property
+    def _wide(self) -> Nesting:
+        """The endpoints that hold more than one address."""
+        single = ("/32", "/128")
+        texts = (n for n in self.bundle.endpoints if not n.endswith(single[":" in n]))
+        return Nesting(map(ip_network, texts))
+
     @cached_property
     def rules(self) -> dict[Direction, list[tuple[Rule, frozenset[int]]]]:
         """In order of precedence, each with its identities."""
@@ -81,6 +98,12 @@ class Scene:
     @cached_property
     def by_uid(self) -> dict[str, PolicyRule]:
         return {uid(policy, rule): rule for policy, rule in self.all_rules()}
+
+    @cached_property
+    def places(self) -> dict[str, list[tuple[Network, str]]]:
+        """The addresses of each host, as values and as bundles write them."""
+        hosts = self.inventory.hosts.values()
+        return {host.name: [(n, str(n)) for n in host.networks] for host in hosts}
 
     def all_rules(self) -> Iterator[tuple[Policy, PolicyRule]]:
         return ((policy, rule) for policy in self.policies for rule in policy.rules)
