@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import unified_diff
 from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tcmicro_agent import abi
-from tcmicro_agent.cli.verbs import Result
+from tcmicro_agent.cli.verbs import NEGATIVE, Result
 from tcmicro_agent.errors import PolicyError, TcmicroError
 from tcmicro_agent.policy.codes import Code, Severity
+from tcmicro_agent.report import document
 from tcmicro_agent.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -31,6 +33,16 @@ examples:
   tc-micro policy validate -i inventories/prod              # with the policies beside that inventory
   tc-micro policy validate policies/db.yml -i hosts.yml -i cloud.aws_ec2.yml --strict
   tc-micro policy validate -i inventories/prod -o sarif > policies.sarif
+"""
+
+FMT_EXAMPLES = """Keys, and lists whose order means nothing, in one order; one indentation; quotes where needed. Comments,
+empty lines and the order of rules stay. The meaning is compared before a file is written.
+
+exit codes: 0 done, 3 a file differs (--check), 6 invalid, nothing written
+
+examples:
+  tc-micro policy fmt                     # the files in policies/
+  tc-micro policy fmt --check --diff      # in CI
 """
 
 
@@ -68,6 +80,11 @@ def add_verbs(add: Adder) -> None:
             metavar="N",
             help=f"policy.{name} of agent.json (default: {default})",
         )
+    fmt = add("fmt", policy_fmt, "write policy files in the one way to write them")
+    fmt.epilog, fmt.formatter_class = FMT_EXAMPLES, argparse.RawDescriptionHelpFormatter
+    fmt.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="default: policies/")
+    fmt.add_argument("--check", action="store_true", help="write nothing; exit 3 if a file differs")
+    fmt.add_argument("--diff", action="store_true", help="write nothing; show what would change")
 
 
 def add_workspace(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +130,35 @@ def policy_validate(args: argparse.Namespace) -> Result:
     doc = diagnostics.validation(rows, checked)
     args.json = args.json or args.output != "text"
     return (sarif.log(rows) if args.output == "sarif" else doc), 0 if doc["ok"] else INVALID
+
+
+def policy_fmt(args: argparse.Namespace) -> Result:
+    """All files are read before the first is written."""
+    files = controller_part("files")
+    found = files.read_files(args.paths or [Path(files.DIRECTORY)])
+    wanted = controller_part("formatting").formatted(found)
+    changed = [name for name, text in wanted.items() if text != found.texts[name]]
+    keep = args.check or args.diff
+    for name in changed if not keep else ():
+        files.replace_text(found.paths[name], wanted[name])
+    doc = document(
+        "PolicyFormat",
+        changed=[str(found.paths[name]) for name in changed],
+        written=bool(changed) and not keep,
+        files=len(found.texts),
+        diff=[
+            line
+            for name in (changed if args.diff else ())
+            for line in _difference(str(found.paths[name]), found.texts[name], wanted[name])
+        ],
+    )
+    return doc, NEGATIVE if args.check and changed else 0
+
+
+def _difference(path: str, old: str, new: str) -> Iterable[str]:
+    return unified_diff(
+        old.splitlines(), new.splitlines(), path, f"{path} (formatted)", lineterm=""
+    )
 
 
 def controller_part(name: str) -> Any:

@@ -59,6 +59,14 @@ def text(doc: Mapping[str, Any]) -> str:
     return "\n".join([*lines, _summary(doc)])
 
 
+def formatted(doc: Mapping[str, Any]) -> str:
+    """What `policy fmt` did or would do."""
+    verb = "formatted" if doc["written"] else "would be formatted"
+    lines = [*doc["diff"], *(f"{file}: {verb}" for file in doc["changed"])]
+    lines.append(f"{_count(len(doc['changed']), 'file')} of {doc['files']} {verb}")
+    return "\n".join("".join(map(_visible, line)) for line in lines)
+
+
 def blocks(found: Iterable[Mapping[str, Any]], *, colour: bool) -> str:
     """Each fault with its line and a caret."""
     paint: Paint = _painted if colour else lambda _, text: text

@@ -181,6 +181,7 @@ TEXT = {
     "PolicyPromote": _apply,
     "PolicyDifferences": staged_text.differences,
     "PolicyValidation": diagnostics.text,
+    "PolicyFormat": diagnostics.formatted,
     "PolicyConfirm": _outcome,
     "PolicyRevert": _outcome,
     "Preflight": _preflight,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +43,20 @@ def read_files(paths: Sequence[Path]) -> Files:
     texts = {name: _text(path, problems) for name, path in named.items()}
     problems.raise_any()
     return Files(texts, named)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """The whole new content or the old one, with the same permissions; a link stays one."""
+    target = path.resolve()
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+        shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _beside(inventory: Path) -> Path:

@@ -56,6 +56,7 @@ ROOMS = {
     "tcmicro_agent.policy": Room(BASE, pure=True),
     "tcmicro_agent.policy.source": Room((*BASE, *agent("policy"), "yaml"), pure=True),
     "tcmicro_agent.workspace": Room((*BASE, *agent("policy"), "ansible")),
+    "tcmicro_agent.policy.layout": Room((*BASE, *agent("policy"), "yaml"), pure=True),
     "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.tables": Room((*BASE, *agent("policy", "abi")), pure=True),
     "tcmicro_agent.events": Room((*BASE, *agent("abi")), pure=True),

@@ -36,7 +36,7 @@ class Node:
     key_where: Where
 
 
-class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
+class Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     """PyYAML up to its nodes, with what we refuse refused before it can grow."""
 
     def __init__(self, text: str, file: str) -> None:
@@ -63,7 +63,7 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
 
 
 def _resolve(kind: str, pattern: str, first: str) -> None:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(pattern), list(first))
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(pattern), list(first))
 
 
 _resolve("bool", r"(?:true|false)\Z", "tf")
@@ -71,7 +71,7 @@ _resolve("null", r"(?:~|null)?\Z", "~n")
 _resolve("int", r"-?(?:0|[1-9][0-9]{0,17})\Z", "-0123456789")
 
 # `key:` without a value has no first character to look up
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"\Z"), [""])
+Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"\Z"), [""])
 
 _CONSTRUCT: dict[str, Callable[[str], None | bool | int | str]] = {
     "bool": lambda text: text == "true",
@@ -98,7 +98,7 @@ def read_documents(file: str, text: str, problems: Problems) -> Iterator[Node]:
 
 def _compose(file: str, text: str) -> Iterator[Any]:
     try:
-        loader = _Loader(text, file)
+        loader = Loader(text, file)
         while loader.check_node():
             yield loader.get_node()
     except yaml.MarkedYAMLError as exc:
