@@ -10,7 +10,8 @@ from itertools import product
 from tcmicro_agent.policy.crews import Crew
 from tcmicro_agent.policy.intent import End
 from tcmicro_agent.policy.inventory import Address
-from tcmicro_agent.policy.misses import Miss, Stranger
+from tcmicro_agent.policy.lacks import Stranger
+from tcmicro_agent.policy.misses import Miss
 from tcmicro_agent.policy.model import Action, Direction, Mode, Service
 from tcmicro_agent.policy.spans import Cause
 

@@ -14,7 +14,15 @@ from tcmicro_agent.policy.inventory import Inventory
 from tcmicro_agent.policy.model import Action, Bundle, Direction, Mode
 from tcmicro_agent.policy.parties import Bodies, Party, Rows, find_bodies, find_parties
 from tcmicro_agent.policy.resolve import NO_POLICY
-from tcmicro_agent.policy.spans import Cause, PortRange, ServiceSet, allowed, joined, overlay
+from tcmicro_agent.policy.spans import (
+    Cause,
+    PortRange,
+    ServiceSet,
+    allowed,
+    joined,
+    of_family,
+    overlay,
+)
 
 OLD, NEW = 0, 1
 
@@ -140,9 +148,10 @@ class _Comparison:
 
     def _compare(self, pair: Pair) -> tuple[Shift, ...]:
         before, after = self._ends(pair, OLD), self._ends(pair, NEW)
-        key = tuple(map(id, (*before, *after)))
+        version = pair[0].version
+        key = (version, *map(id, (*before, *after)))
         if key not in self._shifts:
-            self._shifts[key] = tuple(shifts(before, after))
+            self._shifts[key] = tuple(shifts(before, after, version))
         return self._shifts[key]
 
     def _ends(self, pair: Pair, side: int) -> list[Spans]:
@@ -168,15 +177,17 @@ def _is_one_host(one: Party, other: Party) -> bool:
     return len(one.hosts) == 1 and one.hosts == other.hosts
 
 
-def shifts(before: list[Spans], after: list[Spans]) -> Iterator[Shift]:
-    """By what decides: the ports of one cause before and one after come together."""
+def shifts(before: list[Spans], after: list[Spans], version: int) -> Iterator[Shift]:
+    """Of one family, by what decides: the ports of one cause before and one after come together."""
     found: dict[tuple[Cause, Cause], list[PortRange]] = {}
-    for services, causes in overlay(*before, *after):
+    for part, causes in overlay(*before, *after):
         was, now = decisive(causes[: len(before)]), decisive(causes[len(before) :])
         if was.allows != now.allows:
-            found.setdefault((was, now), []).append(services)
+            found.setdefault((was, now), []).append(part)
     for (was, now), parts in found.items():
-        yield Shift(now.allows, joined(parts), was, now)
+        services = joined(of_family(joined(parts), version))
+        if services:
+            yield Shift(now.allows, services, was, now)
 
 
 def decisive(causes: tuple[Cause, ...]) -> Cause:

@@ -8,11 +8,11 @@ from typing import Any
 
 from tcmicro_agent.policy.diff import Change, Changes, Turn
 from tcmicro_agent.policy.host_diff import BundleChanges, names
-from tcmicro_agent.policy.model import Direction, Mode
+from tcmicro_agent.policy.model import Direction, Mode, Protocol
 from tcmicro_agent.policy.naming import Naming
 from tcmicro_agent.policy.parties import Party
 from tcmicro_agent.policy.rows import WORLD, Row, rows_of
-from tcmicro_agent.policy.spans import Cause, text_of, texts
+from tcmicro_agent.policy.spans import PORTS, Cause, text_of, texts
 
 SHOWN_POLICIES = 3
 SAME = "nothing changes in meaning"
@@ -174,7 +174,8 @@ def _line(row: Row, source: str, target: str, family: str) -> Line:
 
 def _family(row: Row, parties: Sequence[Party]) -> str:
     """Which family it is about, where both ends have the other one too and there nothing changes."""
-    if len(row.versions) > 1:
+    only_icmp = all(part.protocol is Protocol.ICMP for part in row.shifts[0].services)
+    if len(row.versions) > 1 or (only_icmp and row.shifts[0].services[0][1:] != PORTS):
         return ""
     [version] = row.versions
     there = frozenset().union(*(party.hosts for party in parties if party.version != version))

@@ -11,25 +11,28 @@ from tcmicro_agent.policy.decisions import default_cause
 from tcmicro_agent.policy.evaluate import NUMBERS, NewFlow, evaluate
 from tcmicro_agent.policy.intent import Policy
 from tcmicro_agent.policy.inventory import Address, Host, Inventory
-from tcmicro_agent.policy.misses import Miss, Stranger, above, misses, rules_by_uid
-from tcmicro_agent.policy.model import Bundle, Direction, Identity, Service
+from tcmicro_agent.policy.lacks import Stranger
+from tcmicro_agent.policy.misses import Miss, NearMisses, above, rules_by_uid
+from tcmicro_agent.policy.model import Bundle, Direction, Identity, Protocol, Service
 from tcmicro_agent.policy.naming import own_groups
 from tcmicro_agent.policy.problems import Fault, Problems
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.selection import Selection
 from tcmicro_agent.policy.spans import Cause
+from tcmicro_agent.policy.timeline import at_time
 
 ITSELF = "a host's traffic to itself is never judged"
+ECHO_REQUESTS = {4: 8 << 8, 6: 128 << 8}  # a question about ICMP is about ping
 FAMILIES = "no address of one family at both ends"
 
 
 def explain(
-    questions: Sequence[Question], policies: Sequence[Policy], inventory: Inventory
+    questions: Sequence[Question], policies: Sequence[Policy], inventory: Inventory, now: float
 ) -> Iterator[Explanation]:
-    """The answer to each. PolicyError with every end that does not exist, and with what does not fit in the policies
-    of the hosts that are asked about; no others are resolved.
+    """The answer to each, at a time in seconds since 1970. PolicyError with every end that does not exist, and with
+    what does not fit in the policies of the hosts that are asked about; no others are resolved.
     """
-    explainer = _Explainer(policies, inventory, _asked(questions, inventory))
+    explainer = _Explainer(policies, inventory, _asked(questions, inventory), now)
     return map(explainer.explain, questions)
 
 
@@ -47,9 +50,11 @@ def _asked(questions: Sequence[Question], inventory: Inventory) -> set[str]:
 
 class _Explainer:
     def __init__(
-        self, policies: Sequence[Policy], inventory: Inventory, hosts: Iterable[str]
+        self, policies: Sequence[Policy], inventory: Inventory, hosts: set[str], now: float
     ) -> None:
-        self._bundles = _bundles(policies, inventory, set(hosts))
+        self._now = now
+        self._whole = _bundles(policies, inventory, hosts)
+        self._bundles = at_time(self._whole, now)
         self._crews = Crews(self._bundles, inventory)
         self._groups = own_groups(inventory)
         self._written = rules_by_uid(policies)
@@ -102,6 +107,8 @@ class _Explainer:
         service: Service,
     ) -> Iterator[EndAnswer]:
         protocol, port = NUMBERS[service.protocol], service.first
+        if service.protocol is Protocol.ICMP:
+            port = ECHO_REQUESTS[pair[0].version]
         if source:
             flow = NewFlow(Direction.EGRESS, pair[1], protocol, port)
             yield self._end(source.name, flow, self._stranger(pair[1], target))
@@ -128,7 +135,8 @@ class _Explainer:
     def _misses(
         self, bundle: Bundle, flow: NewFlow, identity: Identity, peer: Stranger, cause: Cause
     ) -> list[Miss]:
-        found = misses(bundle, flow, identity, peer, self._written)
+        near = NearMisses(flow, identity, peer, self._written)
+        found = near.among(bundle.rules, self._whole[bundle.host].rules, self._now)
         return above(found, bundle, cause.rule) if cause.rule else found
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from tcmicro_agent.policy.answers import Answer, EndAnswer, Explanation, Outcome, Question
 from tcmicro_agent.policy.crews import Crew
 from tcmicro_agent.policy.diff_text import cause_document
-from tcmicro_agent.policy.misses import Miss
-from tcmicro_agent.policy.model import Direction, Mode, Service
+from tcmicro_agent.policy.misses import PING, Miss
+from tcmicro_agent.policy.model import Direction, Mode, Protocol, Service
 from tcmicro_agent.policy.naming import Naming
 from tcmicro_agent.policy.spans import service_text
 
@@ -90,7 +90,8 @@ def advice(end: EndAnswer, service: Service) -> str:
 def new_rule(end: EndAnswer, service: Service) -> str:
     """A rule that allows it, as YAML."""
     assert end.peer is not None  # every end has one
-    peer, port = end.peer.as_peer(), service_text(service)
+    peer = end.peer.as_peer()
+    port = PING if service.protocol is Protocol.ICMP else service_text(service)
     side = "from" if end.direction is Direction.INGRESS else "to"
     name = end.peer.groups[0] if end.peer.groups else end.peer.name
     words = "".join(c if c.isalnum() else "-" for c in f"{port}-{side}-{name}".lower())

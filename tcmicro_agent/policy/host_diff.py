@@ -53,14 +53,14 @@ def _connections(
     old: Decisions, new: Decisions, parties: list[Party]
 ) -> dict[tuple[Direction, Shift], list[Party]]:
     found: dict[tuple[Direction, Shift], list[Party]] = {}
-    known: dict[tuple[int, int], tuple[Shift, ...]] = {}
+    known: dict[tuple[int, ...], tuple[Shift, ...]] = {}
     for direction in Direction:
         for peer in parties:
             before = old.spans(direction, peer.seen[OLD])
             after = new.spans(direction, peer.seen[NEW])
-            key = id(before), id(after)
+            key = peer.version, id(before), id(after)
             if key not in known:
-                known[key] = tuple(shifts([before], [after]))
+                known[key] = tuple(shifts([before], [after], peer.version))
             for shift in known[key]:
                 found.setdefault((direction, shift), []).append(peer)
     return found

@@ -58,8 +58,7 @@ def find_bodies(*sides: Mapping[str, Bundle]) -> Bodies:
             key = _content(side[host])
             if key not in positions:
                 positions[key] = _equal(bundles, row, side[host])
-                if positions[key] == len(bundles):
-                    bundles.append(side[host])
+                bundles[positions[key] : positions[key] + 1] = [side[host]]  # with its own sources
             row.append(positions[key])
         rows[host] = tuple(row)
     return Bodies(tuple(bundles), rows)

@@ -14,6 +14,8 @@ from tcmicro_agent.policy.model import Action, Mode, Protocol, Rule, Service
 PORTS = (0, 65535)
 PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP, Protocol.ANY)
 
+ICMP_TYPES = {4: (0, 0x7FFF), 6: (0x8000, 0xFFFF)}  # as ports: type * 256 + code
+
 Range = tuple[int, int]  # first and last port, inclusive
 
 
@@ -127,10 +129,31 @@ def service_text(service: Service) -> str:
     if service.protocol is Protocol.ANY:
         return "other protocols"
     if service.protocol is Protocol.ICMP:
-        return name
+        return icmp_text(service)
     if (service.first, service.last) in (PORTS, (1, PORTS[1])):
         return f"{name}/any"
     return f"{name}/{service.first}" + (f"-{service.last}" if service.last > service.first else "")
+
+
+def icmp_text(service: Service) -> str:
+    """`icmp`, or the messages by the numbers of their types, `icmp/8` and `icmp6/128`."""
+    if (service.first, service.last) == PORTS:
+        return "icmp"
+    first, last = service.first >> 8, service.last >> 8
+    family = "icmp6" if first > ICMP_TYPES[4][1] >> 8 else "icmp"
+    return f"{family}/{first}" + (f"-{last}" if last > first else "")
+
+
+def of_family(parts: Iterable[PortRange], version: int) -> Iterator[PortRange]:
+    """Without the ICMP messages of the other family; all of its own are all of ICMP."""
+    low, high = ICMP_TYPES[version]
+    for part in parts:
+        if part.protocol is not Protocol.ICMP:
+            yield part
+        elif part.first <= low and part.last >= high:
+            yield part._replace(first=PORTS[0], last=PORTS[1])
+        elif part.first <= high and part.last >= low:
+            yield part._replace(first=max(part.first, low), last=min(part.last, high))
 
 
 def _spans(protocol: Protocol, rules: Sequence[Rule], default: Cause) -> list[Span]:
