@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.cli import authoring, events, explain, output, sessions, staged, verbs
+from tcmicro_agent.cli import answers, authoring, events, explain, output, sessions, staged, verbs
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         document, code = args.verb(args)
+        if document:
+            output.show(document, as_json=args.json)
     except TcmicroError as error:
         output.show_error(error, as_json=args.json)
         return error.exit_code
@@ -45,8 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    if document:
-        output.show(document, as_json=args.json)
     return int(code)
 
 
@@ -104,6 +104,7 @@ def _add_policy(group: Verbs, common: argparse.ArgumentParser) -> None:
     add("list", verbs.policy_list, "the live rules with their hits and sources")
     staged.add_verbs(add, _seconds)
     authoring.add_verbs(add)
+    answers.add_verbs(add)
 
 
 def _add_events(group: Verbs, common: argparse.ArgumentParser) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from tcmicro_agent.policy.diff import Change, Changes, Turn
+from tcmicro_agent.policy.diff import Changes, Turn
 from tcmicro_agent.policy.host_diff import BundleChanges, names
 from tcmicro_agent.policy.model import Direction, Mode, Protocol
 from tcmicro_agent.policy.naming import Naming
 from tcmicro_agent.policy.parties import Party
 from tcmicro_agent.policy.rows import WORLD, Row, rows_of
-from tcmicro_agent.policy.spans import PORTS, Cause, text_of, texts
+from tcmicro_agent.policy.spans import PORTS, Cause, text_of
 
 SHOWN_POLICIES = 3
 SAME = "nothing changes in meaning"
@@ -103,38 +102,6 @@ def markdown(lines: Sequence[Line], turns: Sequence[str]) -> str:
     return "\n".join(rows).rstrip()
 
 
-def connection_document(change: Change, naming: Naming) -> dict[str, Any]:
-    """One change, nothing shortened."""
-    return {
-        "change": "open" if change.shift.opens else "close",
-        "family": f"ipv{change.sources[0].version}",
-        "from": _end_document(change.sources, naming),
-        "to": _end_document(change.targets, naming),
-        "services": texts(change.shift.services),
-        "was": cause_document(change.shift.was),
-        "now": cause_document(change.shift.now),
-    }
-
-
-def turn_document(turn: Turn) -> dict[str, Any]:
-    return {
-        "setting": turn.setting,
-        "was": turn.was,
-        "now": turn.now,
-        "hosts": sorted(turn.hosts),
-    }
-
-
-def cause_document(cause: Cause) -> dict[str, Any]:
-    return {
-        "action": cause.action.value,
-        "rule": cause.rule,
-        "policy": cause.policy,
-        "source": cause.source,
-        "mode": cause.mode.value,
-    }
-
-
 def causes_text(causes: Sequence[Cause]) -> str:
     """`db-in/pg (policies/db.yml:14)`, `default deny of db-in, web-in`, `no policy`."""
     first = causes[0]
@@ -157,12 +124,6 @@ def party_text(parties: Iterable[Party], naming: Naming) -> str:
     around = [str(network) for network in networks if network not in WORLD]
     world = ["world"] if len(around) < len(networks) else []
     return ", ".join([*([naming.name(hosts)] if hosts else []), *around, *world])
-
-
-def _end_document(parties: Sequence[Party], naming: Naming) -> dict[str, Any]:
-    hosts = frozenset().union(*(party.hosts for party in parties))
-    networks = [str(network) for party in parties for network in party.networks]
-    return {"name": party_text(parties, naming), "hosts": sorted(hosts), "networks": networks}
 
 
 def _line(row: Row, source: str, target: str, family: str) -> Line:

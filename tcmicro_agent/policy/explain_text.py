@@ -7,7 +7,7 @@ from typing import Any
 
 from tcmicro_agent.policy.answers import Answer, EndAnswer, Explanation, Outcome, Question
 from tcmicro_agent.policy.crews import Crew
-from tcmicro_agent.policy.diff_text import cause_document
+from tcmicro_agent.policy.diff_document import cause_document
 from tcmicro_agent.policy.misses import PING, Miss
 from tcmicro_agent.policy.model import Direction, Mode, Protocol, Service
 from tcmicro_agent.policy.naming import Naming
@@ -22,9 +22,14 @@ def text(found: Explanation, naming: Naming) -> str:
     )
 
 
+def service_asked(service: Service) -> str:
+    """As policies write it; a question about ICMP is about ping."""
+    return PING if service.protocol is Protocol.ICMP else service_text(service)
+
+
 def _answer(answer: Answer, question: Question, naming: Naming) -> Iterator[str]:
     ends = [_who(crew, naming) for crew in (answer.sources, answer.targets)]
-    service = service_text(question.service)
+    service = service_asked(question.service)
     yield f"{_word(answer.outcome)}  {ends[0]} -> {ends[1]} {service}{_addresses(answer)}"
     if not answer.ends:
         yield f"  {answer.note}"
@@ -91,7 +96,7 @@ def new_rule(end: EndAnswer, service: Service) -> str:
     """A rule that allows it, as YAML."""
     assert end.peer is not None  # every end has one
     peer = end.peer.as_peer()
-    port = PING if service.protocol is Protocol.ICMP else service_text(service)
+    port = service_asked(service)
     side = "from" if end.direction is Direction.INGRESS else "to"
     name = end.peer.groups[0] if end.peer.groups else end.peer.name
     words = "".join(c if c.isalnum() else "-" for c in f"{port}-{side}-{name}".lower())
@@ -103,7 +108,7 @@ def document(found: Explanation) -> dict[str, Any]:
     verdict = found.verdict
     return {
         "verdict": verdict.value if verdict else "undecidable",
-        "service": service_text(found.question.service),
+        "service": service_asked(found.question.service),
         "answers": [_answer_document(answer, found.question) for answer in found.answers],
     }
 

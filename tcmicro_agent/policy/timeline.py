@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from tcmicro_agent.policy.model import Bundle, Rule
 from tcmicro_agent.policy.windows import holds
-
-T = TypeVar("T")
 
 
 def at_time(bundles: Mapping[str, Bundle], now: float) -> dict[str, Bundle]:
@@ -31,15 +28,3 @@ def instants(bundles: Iterable[Bundle], now: float) -> list[int]:
     rules = {id(bundle.rules): bundle.rules for bundle in bundles}.values()
     ends = {e for some in rules for rule in some for e in (rule.window.start, rule.window.end)}
     return sorted(end for end in ends if end is not None and end > now)
-
-
-def phases(
-    times: Iterable[float], look: Callable[[float], T], same: Callable[[T, T], bool]
-) -> list[tuple[float, T]]:
-    """What is seen at each time, if it is not the same as at the time before."""
-    found: list[tuple[float, T]] = []
-    for time in times:
-        seen = look(time)
-        if not found or not same(found[-1][1], seen):
-            found.append((time, seen))
-    return found
