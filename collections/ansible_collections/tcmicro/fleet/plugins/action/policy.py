@@ -17,6 +17,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.confirmation import 
     ConnectionLostError,
     make_live,
 )
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.policy_diff import difference
 
 SHORTEST_S = 10
 NEVER_CONNECTED = re.compile(
@@ -41,7 +42,11 @@ class ActionModule(ActionBase):
             return self._ask_anew({"operation": operation, **more}, variables)
 
         clock = Clock(now=time.monotonic, sleep=time.sleep)
-        return {**result, **make_live(variables["inventory_hostname"], digest, within, ask, clock)}
+        result.update(make_live(variables["inventory_hostname"], digest, within, ask, clock))
+        live = result.pop("live", None)
+        if self._task.diff and result.get("ops"):
+            result["diff"] = difference(live, document, result["ops"], time.time())
+        return result
 
     def _apply(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """A host that was never reached is unreachable; one that fell silent under the policy is not."""

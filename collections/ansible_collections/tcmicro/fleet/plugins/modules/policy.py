@@ -13,6 +13,8 @@ description:
     connection, opens a new one and confirms over it. A policy that cuts the controller off is thereby never confirmed, and
     the kernel goes back to the policy before.
   - A host whose live policy has the digest of the bundle is left alone.
+  - With C(--diff) the result says what changes in meaning for the host, which connections to and from it open or close. It is
+    worked out on the controller from the bundle that is live on the host and the new one. With C(--check) nothing is changed.
 options:
   bundle:
     description: The bundle on the controller, as M(tcmicro.fleet.bundles) writes it.
@@ -78,6 +80,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import PROGRAM, Agent, Reply
 
+KEPT = Path("/var/lib/tcmicro/bundles")
+
 
 class PolicyError(Exception):
     """The agent did not do what it was asked; carries what it said."""
@@ -87,11 +91,10 @@ class PolicyError(Exception):
         self.code = reply.code
 
 
-def apply(agent: Agent, params: dict[str, Any], directory: str, *, check: bool) -> dict[str, Any]:
+def apply(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) -> dict[str, Any]:
     """Hand the bundle over. The agent leaves it pending until it is confirmed."""
     bundle = Path(directory) / "bundle.json"
     bundle.write_text(params["document"])
-    how = ["--dry-run"] if check else ["--confirm-within", str(params["confirm_within"])]
     answer = checked(agent.call("policy", "apply", str(bundle), *how))
     return {
         "changed": answer["changed"],
@@ -99,8 +102,22 @@ def apply(agent: Agent, params: dict[str, Any], directory: str, *, check: bool) 
         "digest": answer["digest"],
         "ops": answer.get("ops") or [],
         "transaction": answer.get("transaction"),
-        "diff": {"prepared": "".join(f"{op}\n" for op in answer.get("ops") or [])},
     }
+
+
+def live(agent: Agent, kept: Path = KEPT) -> str | None:
+    """The bundle that rules now as text, "" when none does, None when the host does not keep it."""
+    digest = status(agent)["policy"].get("digest")
+    if not digest:
+        return ""
+    try:
+        return (kept / f"{digest}.json").read_text()
+    except OSError:
+        return None
+
+
+def confirm_within(params: dict[str, Any]) -> list[str]:
+    return ["--confirm-within", str(params["confirm_within"])]
 
 
 def confirm(agent: Agent, params: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +164,9 @@ def main() -> None:
         )
     try:
         if operation == "apply":
-            result = apply(agent, module.params, module.tmpdir, check=module.check_mode)
+            before = {"live": live(agent)} if module._diff else {}
+            how = ["--dry-run"] if module.check_mode else confirm_within(module.params)
+            result = {**apply(agent, module.params, module.tmpdir, how), **before}
         else:
             result = confirm(agent, module.params) if operation == "confirm" else status(agent)
     except PolicyError as exc:
