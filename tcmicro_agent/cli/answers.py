@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tcmicro_agent.cli import answers_describe, answers_diff
+from tcmicro_agent.cli import answers_describe, answers_diff, answers_graph
 from tcmicro_agent.cli.answers_output import add_inventory, answer, examples, paint
 from tcmicro_agent.cli.answers_source import load, load_tests
 from tcmicro_agent.cli.table import table
@@ -57,6 +57,7 @@ def add_verbs(add: Adder) -> None:
     add_inventory(test)
     answers_diff.add_verbs(add)
     answers_describe.add_verbs(add)
+    answers_graph.add_verbs(add)
 
 
 def policy_explain(args: argparse.Namespace) -> Result:
