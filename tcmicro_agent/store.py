@@ -186,13 +186,13 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
     write(path, json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replaces a file in one step: temporary file in the same directory, fsync, rename, fsync of the directory."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with temporary.open("wb") as handle:
-            os.fchmod(handle.fileno(), 0o600)
+            os.fchmod(handle.fileno(), mode)
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())

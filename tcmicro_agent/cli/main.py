@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.cli import answers, authoring, events, explain, output, sessions, staged, verbs
+from tcmicro_agent.cli import (
+    answers,
+    authoring,
+    events,
+    explain,
+    imports,
+    output,
+    sessions,
+    staged,
+    verbs,
+)
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
@@ -105,6 +115,7 @@ def _add_policy(group: Verbs, common: argparse.ArgumentParser) -> None:
     staged.add_verbs(add, _seconds)
     authoring.add_verbs(add)
     answers.add_verbs(add)
+    imports.add_verb(add)
 
 
 def _add_events(group: Verbs, common: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from tcmicro_agent.cli import diagnostics, event_text, explain, staged_text
+from tcmicro_agent.cli import diagnostics, event_text, explain, imports, staged_text
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import InputErrors, TcmicroError
 from tcmicro_agent.report import document
@@ -182,6 +182,7 @@ TEXT = {
     "PolicyDifferences": staged_text.differences,
     "PolicyValidation": diagnostics.text,
     "PolicyFormat": diagnostics.formatted,
+    "PolicyImport": imports.text,
     "PolicyConfirm": _outcome,
     "PolicyRevert": _outcome,
     "Preflight": _preflight,

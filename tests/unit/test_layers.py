@@ -44,7 +44,7 @@ JOIN = (
     *agent("report", "listing", "trial_report"),
     *agent("follower", "decisions", "watch", "explanation"),
 )
-SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace"))
+SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
 CONTROLLER = (*BASE, *agent("policy", "workspace"), "ansible", f"{FLEET}.plugin_utils")
 
 # The longest prefix of a module's name is its room.
@@ -57,6 +57,7 @@ ROOMS = {
     "tcmicro_agent.policy.source": Room((*BASE, *agent("policy"), "yaml"), pure=True),
     "tcmicro_agent.workspace": Room((*BASE, *agent("policy"), "ansible")),
     "tcmicro_agent.policy.layout": Room((*BASE, *agent("policy"), "yaml"), pure=True),
+    "tcmicro_agent.importers": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.tables": Room((*BASE, *agent("policy", "abi")), pure=True),
     "tcmicro_agent.events": Room((*BASE, *agent("abi")), pure=True),
