@@ -35,8 +35,8 @@ examples:
   tc-micro policy validate -i inventories/prod -o sarif > policies.sarif
 """
 
-FMT_EXAMPLES = """Keys, and lists whose order means nothing, in one order; one indentation; quotes where needed. Comments,
-empty lines and the order of rules stay. The meaning is compared before a file is written.
+FMT_EXAMPLES = """Keys, and lists whose order means nothing, in one order; one indentation; quotes where needed.
+Comments, empty lines and the order of rules stay. The meaning is compared before a file is written.
 
 exit codes: 0 done, 3 a file differs (--check), 6 invalid, nothing written
 

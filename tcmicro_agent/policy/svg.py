@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from tcmicro_agent.policy.dot import caption, labels
 from tcmicro_agent.policy.graph import Edge, Graph, Node, drawn
-from tcmicro_agent.policy.layout import Layout, Spot, lay_out
+from tcmicro_agent.policy.placement import Layout, Spot, lay_out
 from tcmicro_agent.policy.svg_labels import HEIGHT, Box, Point, box_around, free_place
 from tcmicro_agent.policy.svg_style import HEAD, STYLE
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from tcmicro_agent.policy.dot import document, dot, mermaid
 from tcmicro_agent.policy.graph import WORLD, drawn, graph
 from tcmicro_agent.policy.inventory import parse_inventory
-from tcmicro_agent.policy.layout import lay_out
+from tcmicro_agent.policy.placement import lay_out
 from tcmicro_agent.policy.svg import svg
 from tests.unit.policy import test_diff as diff
 from tests.unit.policy import test_resolve_meaning as meaning
