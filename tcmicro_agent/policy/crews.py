@@ -9,11 +9,10 @@ from ipaddress import ip_address
 from tcmicro_agent.jsonutil import did_you_mean, show
 from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.intent import End, EndKind
-from tcmicro_agent.policy.inventory import Address, Host, Inventory
+from tcmicro_agent.policy.inventory import EVERY_HOST, Address, Host, Inventory
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.policy.parties import Party, find_bodies, find_parties
 from tcmicro_agent.policy.problems import Fault
-from tcmicro_agent.policy.selection import EVERY_HOST
 
 
 @dataclass(frozen=True)

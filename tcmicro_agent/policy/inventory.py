@@ -12,9 +12,14 @@ from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.jsonutil import Reader, read, show
 from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.model import Network
+from tcmicro_agent.policy.networks import NetworkOrder, order_of
 from tcmicro_agent.policy.problems import Problems, Where
 
 Address = Union[IPv4Address, IPv6Address]
+
+# Ansible gives every host `all`, and `ungrouped` says only what is missing: neither tells who a host is.
+EVERY_HOST = "all"
+MEANINGLESS = frozenset({EVERY_HOST, "ungrouped"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,16 @@ class Host:
     def networks(self) -> tuple[Network, ...]:
         """The addresses as networks of one address each."""
         return as_networks(self.addresses)
+
+    @cached_property
+    def endpoints(self) -> tuple[tuple[NetworkOrder, str, Network], ...]:
+        """The networks as they are sorted and as they are written; both take a while, and many bundles name a host."""
+        return tuple((order_of(network), str(network), network) for network in self.networks)
+
+    @cached_property
+    def telling_groups(self) -> tuple[str, ...]:
+        """Those of its groups that tell who it is."""
+        return tuple(group for group in self.groups if group not in MEANINGLESS)
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,15 @@ def as_line(policy: Policy, rule: PolicyRule, selection: Selection) -> Line:
     return Line(policy, rule, clauses if len(clauses) == len(rule.peers) else ())
 
 
-def places_of(lines: Iterable[Line], host: Host) -> Places:
-    """What the entities of the lines mean on a host."""
-    entities = {clause.entity for line in lines for clause in line.places}
-    return {entity: ADDRESSES[entity](host) for entity in Entity if entity in entities}
+def local_entities(lines: Iterable[Line]) -> list[Entity]:
+    """The entities of the lines that mean other addresses on every host."""
+    found = {clause.entity for line in lines for clause in line.places}
+    return [entity for entity in Entity if entity in found]
+
+
+def places_of(entities: Iterable[Entity], host: Host) -> Places:
+    """What they mean on a host."""
+    return {entity: ADDRESSES[entity](host) for entity in entities}
 
 
 def at(line: Line, places: Places) -> Line:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tcmicro_agent.policy.inventory import Host, Inventory
-from tcmicro_agent.policy.selection import MEANINGLESS
 
 EVERY_HOST = "all hosts"
 SHOWN_HOSTS = 4
@@ -79,7 +78,7 @@ def own_groups(inventory: Inventory) -> dict[str, tuple[str, ...]]:
 
 
 def _groups(host: Host) -> tuple[str, ...]:
-    return tuple(group for group in host.groups if group not in MEANINGLESS)
+    return host.telling_groups
 
 
 def _traits(host: Host) -> Iterator[Trait]:

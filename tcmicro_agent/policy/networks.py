@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from tcmicro_agent.policy.model import Network
 
+NetworkOrder = tuple[int, int, int]
 
-def order_of(network: Network) -> tuple[int, int, int]:
+
+def order_of(network: Network) -> NetworkOrder:
     """Sorts networks: IPv4 first, then by address, wider ones first."""
     return network.version, int(network.network_address), network.prefixlen
 
@@ -21,6 +23,7 @@ class Nesting:
         for network in self._networks:
             level = self._levels.setdefault((network.version, network.prefixlen), {})
             level[_bits(network, network.prefixlen)] = network
+        self._widest_first = sorted(self._levels.items())
 
     def __iter__(self) -> Iterator[Network]:
         return iter(self._networks)
@@ -29,7 +32,7 @@ class Nesting:
         """Those that hold all of `network`, itself included; widest first."""
         return tuple(
             level[_bits(network, length)]
-            for (version, length), level in sorted(self._levels.items())
+            for (version, length), level in self._widest_first
             if version == network.version and length <= network.prefixlen
             if _bits(network, length) in level
         )

@@ -7,15 +7,15 @@ a host that some rule names by it. So whatever shares an identity matches exactl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Union
 
 from tcmicro_agent.policy.intent import Cidrs, Entity, HostSelector, Known
 from tcmicro_agent.policy.inventory import Host, Inventory
 from tcmicro_agent.policy.model import WORLD, Identity, IdentityInfo, Network
-from tcmicro_agent.policy.networks import Nesting, order_of
-from tcmicro_agent.policy.selection import MEANINGLESS, Names
+from tcmicro_agent.policy.networks import Nesting, NetworkOrder, order_of
+from tcmicro_agent.policy.selection import Names
 
 
 @dataclass(frozen=True)
@@ -51,65 +51,103 @@ class Traits:
 class Peers:
     """The peers of a bundle; equal clauses over equal inventories give equal numbers."""
 
-    traits: Mapping[Network, Traits]
-    of_host: Mapping[str, set[Traits]]
+    endpoints: Mapping[str, Identity]
     numbers: Mapping[Traits, Identity]
-
-    def endpoints(self) -> dict[str, Identity]:
-        ordered = sorted(self.traits.items(), key=lambda item: order_of(item[0]))
-        return {str(network): self.numbers[traits] for network, traits in ordered}
+    of_host: Mapping[str, set[Identity]]
+    of_network: Mapping[Network, set[Identity]]
 
     def matching(self, clause: Clause) -> set[Identity]:
         """The identities that a clause matches."""
         if isinstance(clause, Cidrs):
-            return {number for traits, number in self.numbers.items() if _holds(clause, traits)}
+            return self._within(clause.networks) - self._within(clause.excluded)
         if isinstance(clause, Known):
             fleet = {number for traits, number in self.numbers.items() if traits.is_host}
             strangers = {WORLD, *self.numbers.values()} - fleet
             return fleet if clause.entity is Entity.FLEET else strangers
-        found = (traits for name in clause.hosts for traits in self.of_host[name])
-        return {self.numbers[traits] for traits in found}
+        return set().union(*(self.of_host[name] for name in clause.hosts))
+
+    def _within(self, networks: Iterable[Network]) -> set[Identity]:
+        return set().union(*(self.of_network[network] for network in networks))
 
     def identities(self, inventory: Inventory) -> tuple[IdentityInfo, ...]:
         return tuple(
             IdentityInfo(self.numbers[traits], name, traits.groups, traits.labels)
-            for traits, name in _names(self.numbers, inventory).items()
+            for traits, name in _names(self.numbers, inventory.shared_groups).items()
         )
+
+
+class Census:
+    """Collects who is seen at which network. There may be a million of them and few differ, so equal traits are one
+    object, found by what is cheap to compare.
+    """
+
+    def __init__(self, nesting: Nesting) -> None:
+        self._nesting = nesting
+        self._known: dict[object, Traits] = {}
+        self.seen: dict[str, tuple[NetworkOrder, Traits]] = {}
+
+    def network(self, network: Network) -> None:
+        traits = Traits(self._nesting.around(network))
+        self.seen[str(network)] = order_of(network), traits
+
+    def host(self, host: Host, name: str = "", *, is_other: bool = False) -> set[int]:
+        """Adds a host at all its addresses, under its name if a rule names it so; the ids of its traits."""
+        ids = set()
+        for order, text, network in host.endpoints:
+            around = self._nesting.around(network)
+            who = ((), ()) if is_other else (host.telling_groups, host.labels)
+            key = is_other, name, who, tuple(map(id, around))
+            if key not in self._known:
+                self._known[key] = Traits(
+                    around, who[0], who[1], name, is_host=True, is_other=is_other
+                )
+            self.seen[text] = order, self._known[key]
+            ids.add(id(self._known[key]))
+        return ids
 
 
 def find_peers(clauses: Collection[Clause], inventory: Inventory) -> Peers:
     """Everybody the clauses name, numbered from 1."""
     nesting = Nesting(network for clause in clauses for network in _mentioned(clause))
-    traits = {network: Traits(nesting.around(network)) for network in nesting}
+    census = Census(nesting)
+    for network in nesting:
+        census.network(network)
     pinned = {name for clause in clauses for name in _pinned(clause)}
-    named = {n for clause in clauses if isinstance(clause, Selected) for n in clause.hosts}
-    of_host: dict[str, set[Traits]] = {}
-    for host in (inventory.hosts[name] for name in named):
-        seen = dict(_seen(host, nesting, host.name if host.name in pinned else ""))
-        of_host[host.name] = set(seen.values())
-        traits.update(seen)
-    if any(isinstance(clause, Known) for clause in clauses):
-        traits.update(_others(inventory, named, nesting))
-    ordered = sorted(set(traits.values()), key=_order)
+    named = named_hosts(clauses)
+    ids_of = {n: census.host(inventory.hosts[n], n if n in pinned else "") for n in named}
+    if is_about_all(clauses):
+        for host in inventory.hosts.values():
+            if host.name not in named:
+                census.host(host, is_other=True)
+    return _numbered(census, ids_of, nesting)
+
+
+def named_hosts(clauses: Iterable[Clause]) -> frozenset[str]:
+    """The hosts that selectors came to."""
+    return frozenset().union(*(c.hosts for c in clauses if isinstance(c, Selected)))
+
+
+def is_about_all(clauses: Iterable[Clause]) -> bool:
+    """Whether every host of the inventory matters."""
+    return any(isinstance(clause, Known) for clause in clauses)
+
+
+def _numbered(census: Census, ids_of: Mapping[str, set[int]], nesting: Nesting) -> Peers:
+    distinct = {id(traits): traits for _, traits in census.seen.values()}
+    ordered = sorted(set(distinct.values()), key=_order)
     numbers = {found: Identity(number) for number, found in enumerate(ordered, start=1)}
-    return Peers(traits, of_host, numbers)
-
-
-def _seen(host: Host, nesting: Nesting, name: str) -> Iterator[tuple[Network, Traits]]:
-    """The addresses of a host and who it is there."""
-    groups = tuple(group for group in host.groups if group not in MEANINGLESS)
-    for network in host.networks:
-        around = nesting.around(network)
-        yield network, Traits(around, groups, host.labels, name, is_host=True)
-
-
-def _others(
-    inventory: Inventory, named: Collection[str], nesting: Nesting
-) -> Iterator[tuple[Network, Traits]]:
-    for host in inventory.hosts.values():
-        if host.name not in named:
-            for network in host.networks:
-                yield network, Traits(nesting.around(network), is_host=True, is_other=True)
+    number_of = {key: numbers[traits] for key, traits in distinct.items()}
+    of_network: dict[Network, set[Identity]] = {network: set() for network in nesting}
+    for traits, number in numbers.items():
+        for network in traits.networks:
+            of_network[network].add(number)
+    in_order = sorted((order, text, id(traits)) for text, (order, traits) in census.seen.items())
+    return Peers(
+        endpoints={text: number_of[key] for _, text, key in in_order},
+        numbers=numbers,
+        of_host={n: {number_of[i] for i in ids} for n, ids in ids_of.items()},
+        of_network=of_network,
+    )
 
 
 def _order(traits: Traits) -> tuple[object, ...]:
@@ -125,14 +163,8 @@ def _pinned(clause: Clause) -> Iterable[str]:
     return (word.text for word in clause.selector.hosts) if isinstance(clause, Selected) else ()
 
 
-def _holds(clause: Cidrs, traits: Traits) -> bool:
-    around = set(traits.networks)
-    return not around.isdisjoint(clause.networks) and around.isdisjoint(clause.excluded)
-
-
-def _names(numbers: Iterable[Traits], inventory: Inventory) -> dict[Traits, str]:
+def _names(numbers: Iterable[Traits], shared: frozenset[str]) -> dict[Traits, str]:
     """Names for people: as short as tells the identities of the bundle apart."""
-    shared = inventory.shared_groups
     names: dict[Traits, str] = {}
     for detail in range(DETAILS):
         tried = {traits: _name(traits, shared, detail) for traits in numbers if traits not in names}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 
-from tcmicro_agent.policy.intent import Policy, Tier, Word
+from tcmicro_agent.policy.intent import Entity, Policy, Tier, Word
 from tcmicro_agent.policy.inventory import Inventory
-from tcmicro_agent.policy.lines import Line, as_line, at, places_of
+from tcmicro_agent.policy.lines import Line, as_line, at, local_entities, places_of
 from tcmicro_agent.policy.model import Action, Bundle, Mode, Rule
-from tcmicro_agent.policy.peers import Peers, find_peers
+from tcmicro_agent.policy.peers import Peers, find_peers, is_about_all, named_hosts
 from tcmicro_agent.policy.problems import Problems
 from tcmicro_agent.policy.refusals import (
     refuse_mixed_modes,
@@ -37,54 +38,113 @@ NO_POLICY = Bundle(
 def resolve(policies: Iterable[Policy], inventory: Inventory) -> dict[str, Bundle]:
     """A bundle for every host of the inventory, or PolicyError with all that does not fit. A host that no policy
     names gets a bundle that allows everything, so that removing its last policy un-enforces it."""
-    problems = Problems()
-    selection = Selection(inventory, problems)
-    ordered = tuple(sorted(policies, key=lambda policy: (policy.name.text, policy.name.where)))
-    refuse_twins(ordered, problems)
-    subjects = {policy.name: selection.select(policy.subjects) for policy in ordered}
-    lines = [as_line(policy, rule, selection) for policy in ordered for rule in policy.rules]
-    applied = _applied(ordered, subjects, inventory)
-    refuse_unaddressed(lines, inventory, problems)
-    refuse_unknown_places(lines, subjects, inventory, problems)
-    refuse_mixed_modes(applied, problems)
-    problems.raise_any()
-    return _bundles(applied, lines, inventory)
+    return Resolver(policies).resolve(inventory)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle without its host, and what it was made of besides the hosts that its clauses name."""
+
+    bundle: Bundle
+    lines: tuple[Line, ...]
+    named: frozenset[str]
+    is_about_all: bool
+
+
+class Resolver:
+    """Resolves policies over one inventory after another; only what a change of hosts concerns is built anew."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self._policies = tuple(
+            sorted(policies, key=lambda policy: (policy.name.text, policy.name.where))
+        )
+        self._inventory = Inventory({})
+        self._built: dict[object, Built] = {}
+
+    def resolve(self, inventory: Inventory) -> dict[str, Bundle]:
+        """As the function `resolve`."""
+        problems = Problems()
+        selection = Selection(inventory, problems)
+        refuse_twins(self._policies, problems)
+        subjects = {policy.name: selection.select(policy.subjects) for policy in self._policies}
+        lines = {
+            policy.name.text: [as_line(policy, rule, selection) for rule in policy.rules]
+            for policy in self._policies
+        }
+        every_line = list(chain.from_iterable(lines.values()))
+        applied = _applied(self._policies, subjects, inventory)
+        refuse_unaddressed(every_line, inventory, problems)
+        refuse_unknown_places(every_line, subjects, inventory, problems)
+        refuse_mixed_modes(applied, problems)
+        problems.raise_any()
+        changed = _changed(self._inventory, inventory)
+        self._inventory, before, self._built = inventory, self._built, {}
+        return self._bundles(
+            applied, lines, {k: b for k, b in before.items() if _outlasts(b, changed)}
+        )
+
+    def _bundles(
+        self,
+        applied: Mapping[str, Policies],
+        lines: Mapping[str, list[Line]],
+        before: Mapping[object, Built],
+    ) -> dict[str, Bundle]:
+        """Hosts under the same policies, with the same addresses for the entities in them, share all but their name,
+        so each combination is resolved once.
+        """
+        bundles: dict[str, Bundle] = {}
+        combinations: dict[tuple[str, ...], tuple[list[Line], list[Entity]]] = {}
+        for name, policies in applied.items():
+            names = tuple(policy.name.text for policy in policies)
+            if names not in combinations:
+                mine = [line for n in names for line in lines[n]]
+                combinations[names] = mine, local_entities(mine)
+            mine, entities = combinations[names]
+            places = places_of(entities, self._inventory.hosts[name])
+            key = names, tuple(places.items())
+            if key not in self._built:
+                placed = tuple(at(line, places) for line in mine)
+                known = before.get(key)
+                if known is None or known.lines != placed:
+                    known = _build(policies, placed, self._inventory)
+                self._built[key] = known
+            bundles[name] = replace(self._built[key].bundle, host=name)
+        return bundles
 
 
 def _applied(
-    ordered: Policies, subjects: Mapping[Word, Names], inventory: Inventory
+    policies: Policies, subjects: Mapping[Word, Names], inventory: Inventory
 ) -> dict[str, Policies]:
-    """The policies of each host, in their order."""
-    found: dict[str, list[Policy]] = {host: [] for host in sorted(inventory.hosts)}
-    for policy in ordered:
-        for host in subjects[policy.name]:
-            found[host].append(policy)
-    return {host: tuple(policies) for host, policies in found.items()}
+    """The policies of each host, in order of their names."""
+    found: dict[str, list[Policy]] = {name: [] for name in inventory.hosts}
+    for policy in policies:
+        for name in subjects[policy.name]:
+            found[name].append(policy)
+    return {name: tuple(mine) for name, mine in found.items()}
 
 
-def _bundles(
-    applied: Mapping[str, Policies], lines: list[Line], inventory: Inventory
-) -> dict[str, Bundle]:
-    """Hosts under the same policies, with the same addresses for the entities in them, share all but their name, so
-    each combination is resolved once.
-    """
-    known: dict[tuple[object, ...], Bundle] = {}
-    bundles: dict[str, Bundle] = {}
-    of_policy: dict[str, list[Line]] = {line.policy.name.text: [] for line in lines}
-    for line in lines:
-        of_policy[line.policy.name.text].append(line)
-    for name, policies in applied.items():
-        names = tuple(policy.name.text for policy in policies)
-        mine = [line for policy in names for line in of_policy.get(policy, ())]
-        places = places_of(mine, inventory.hosts[name])
-        key = names, tuple(places.items())
-        if key not in known:
-            known[key] = _bundle(policies, [at(line, places) for line in mine], inventory)
-        bundles[name] = replace(known[key], host=name)
-    return bundles
+def _changed(before: Inventory, inventory: Inventory) -> frozenset[str] | None:
+    """The hosts that are not as they were; None where that changes how everybody is called."""
+    if not before.hosts or before.shared_groups != inventory.shared_groups:
+        return None
+    names = before.hosts.keys() | inventory.hosts.keys()
+    return frozenset(n for n in names if before.hosts.get(n) != inventory.hosts.get(n))
 
 
-def _bundle(policies: Policies, lines: list[Line], inventory: Inventory) -> Bundle:
+def _outlasts(built: Built, changed: frozenset[str] | None) -> bool:
+    """Whether a bundle stays as it is, if its rules name the same hosts as before."""
+    if changed is None or (changed and built.is_about_all):
+        return False
+    return built.named.isdisjoint(changed)
+
+
+def _build(policies: Policies, lines: tuple[Line, ...], inventory: Inventory) -> Built:
+    clauses = [clause for line in lines for clause in line.clauses]
+    bundle = _bundle(policies, lines, inventory)
+    return Built(bundle, lines, named_hosts(clauses), is_about_all(clauses))
+
+
+def _bundle(policies: Policies, lines: Collection[Line], inventory: Inventory) -> Bundle:
     if not policies:
         return NO_POLICY
     peers = find_peers([clause for line in lines for clause in line.clauses], inventory)
@@ -97,7 +157,7 @@ def _bundle(policies: Policies, lines: list[Line], inventory: Inventory) -> Bund
         default_ingress=_decisive(ingress)[0],
         default_egress=_decisive(egress)[0],
         identities=peers.identities(inventory),
-        endpoints=peers.endpoints(),
+        endpoints=peers.endpoints,
         rules=tuple(_rule(line, peers) for line in sorted(lines, key=_precedence)),
         default_source=(_decisive(ingress)[1], _decisive(egress)[1]),
         default_forward=_decisive(forward)[0],

@@ -7,14 +7,10 @@ from collections.abc import Iterable
 from tcmicro_agent.jsonutil import did_you_mean, show
 from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.intent import HostSelector, Word
-from tcmicro_agent.policy.inventory import Inventory
+from tcmicro_agent.policy.inventory import EVERY_HOST, Inventory
 from tcmicro_agent.policy.problems import Problems
 
 Names = frozenset[str]
-
-# Ansible gives every host `all`, and `ungrouped` says only what is missing: neither tells who a host is.
-EVERY_HOST = "all"
-MEANINGLESS = frozenset({EVERY_HOST, "ungrouped"})
 
 
 class Selection:
@@ -26,7 +22,7 @@ class Selection:
         self._groups: dict[str, set[str]] = {EVERY_HOST: set(self._hosts)}
         self._labels: dict[str, dict[str, set[str]]] = {}
         for host in inventory.hosts.values():
-            for group in set(host.groups) - MEANINGLESS:
+            for group in host.telling_groups:
                 self._groups.setdefault(group, set()).add(host.name)
             for key, value in host.labels:
                 self._labels.setdefault(key, {}).setdefault(value, set()).add(host.name)
