@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Union
 
 from tcmicro_agent.errors import PolicyError
@@ -101,7 +101,10 @@ def _read_host(name: str, item: Reader) -> Host:
 
 def as_networks(addresses: Iterable[Address]) -> tuple[Network, ...]:
     """Networks of one address each."""
-    return tuple(ip_network(address) for address in addresses)
+    return tuple(
+        IPv4Network((int(a), 32)) if a.version == 4 else IPv6Network((int(a), 128))
+        for a in addresses
+    )
 
 
 def _addresses(

@@ -64,6 +64,7 @@ class Resolver:
     def resolve(self, inventory: Inventory) -> dict[str, Bundle]:
         """As the function `resolve`."""
         problems = Problems()
+        inventory = _with_known(inventory, self._inventory)
         selection = Selection(inventory, problems)
         refuse_twins(self._policies, problems)
         subjects = {policy.name: selection.select(policy.subjects) for policy in self._policies}
@@ -123,12 +124,18 @@ def _applied(
     return {name: tuple(mine) for name, mine in found.items()}
 
 
+def _with_known(inventory: Inventory, before: Inventory) -> Inventory:
+    """Hosts that are as they were are the very ones, with all that was found out about them."""
+    pairs = ((host, before.hosts.get(name)) for name, host in inventory.hosts.items())
+    return Inventory({host.name: known if host == known else host for host, known in pairs})
+
+
 def _changed(before: Inventory, inventory: Inventory) -> frozenset[str] | None:
     """The hosts that are not as they were; None where that changes how everybody is called."""
     if not before.hosts or before.shared_groups != inventory.shared_groups:
         return None
     names = before.hosts.keys() | inventory.hosts.keys()
-    return frozenset(n for n in names if before.hosts.get(n) != inventory.hosts.get(n))
+    return frozenset(n for n in names if before.hosts.get(n) is not inventory.hosts.get(n))
 
 
 def _outlasts(built: Built, changed: frozenset[str] | None) -> bool:

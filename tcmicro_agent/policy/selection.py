@@ -31,13 +31,12 @@ class Selection:
         """The hosts that match; none only after a fault was noted."""
         if not self._known(selector):
             return frozenset()
-        found = set(self._hosts)
+        parts = [self._labels[key.text][value.text] for key, value in selector.labels]
         if selector.groups:
-            found &= set().union(*(self._groups[word.text] for word in selector.groups))
-        for key, value in selector.labels:
-            found &= self._labels[key.text][value.text]
+            parts.append(set().union(*(self._groups[word.text] for word in selector.groups)))
         if selector.hosts:
-            found &= {word.text for word in selector.hosts}
+            parts.append({word.text for word in selector.hosts})
+        found = set.intersection(*sorted(parts, key=len)) if parts else set(self._hosts)
         found -= {word.text for word in selector.except_hosts}
         if not found:
             self._problems.add(selector.where, Code.NO_HOST, "matches no host of the inventory")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tcmicro_agent.errors import TcmicroError
-from tests.bench import flood, footprint, live, loaded, report, swap, testrun, world
+from tests.bench import flood, footprint, language, live, loaded, report, swap, testrun, world
 from tests.bench.goals import Result, complete
 from tests.bench.measure import MeasurementError
 from tools.process import ToolError
@@ -29,6 +29,7 @@ SECTIONS = {
     "changing the policy": swap.run,
     "under attack": flood.run,
     "what it takes": footprint.run,
+    "the policy language": language.run,
 }
 
 

@@ -109,4 +109,9 @@ GOALS = {
     "load_to_attached_s": _most(0.1, "a fresh agent process, from load to both hooks", "s"),
     "loader_rss_mb": _most(35, "resident memory of that process", "MB"),
     "dump_150k_sessions_ms": _most(60, "reading 150,000 sessions", "ms"),
+    # the policy language: 1,000 rules over 200 groups, on the controller
+    "validate_1k_policies_s": _most(5, "reading 1,000 policies", "s"),
+    "resolve_10k_hosts_s": _most(20, "the bundles of 10,000 hosts", "s"),
+    "resolve_growth_1k_10k": _most(12, "10,000 hosts against 1,000"),
+    "resolve_one_host_over_all": _most(0.1, "one host in another group, against all anew"),
 }
