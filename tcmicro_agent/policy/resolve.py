@@ -60,6 +60,7 @@ class Resolver:
         )
         self._inventory = Inventory({})
         self._built: dict[object, Built] = {}
+        self._made: dict[str, tuple[Built, Bundle]] = {}
 
     def resolve(self, inventory: Inventory) -> dict[str, Bundle]:
         """As the function `resolve`."""
@@ -109,8 +110,15 @@ class Resolver:
                 if known is None or known.lines != placed:
                     known = _build(policies, placed, self._inventory)
                 self._built[key] = known
-            bundles[name] = replace(self._built[key].bundle, host=name)
+            bundles[name] = self._made_out(name, self._built[key])
         return bundles
+
+    def _made_out(self, host: str, built: Built) -> Bundle:
+        """The bundle under the name of a host: the very one as before, where nothing changed."""
+        known = self._made.get(host)
+        if known is None or known[0] is not built:
+            known = self._made[host] = built, replace(built.bundle, host=host)
+        return known[1]
 
 
 def _applied(

@@ -16,7 +16,7 @@ from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.evaluate import NewFlow, evaluate
 from tcmicro_agent.policy.inventory import parse_inventory
 from tcmicro_agent.policy.model import Direction
-from tcmicro_agent.policy.resolve import resolve
+from tcmicro_agent.policy.resolve import Resolver, resolve
 from tcmicro_agent.policy.source import parse_policies
 
 # Few of each, so that hosts are often twins and networks often nested.
@@ -39,6 +39,8 @@ def fleets(draw):
             "groups": ["all", *draw(st.lists(st.sampled_from(GROUPS), max_size=1))],
             "labels": draw(st.sampled_from(LABELS)),
             "addresses": [family.format(number) for family in families],
+            "controller": ["10.0.0.6"],
+            "resolvers": draw(st.sampled_from([["10.0.0.0"], ["fd00::7", "192.0.2.1"]])),
         }
     return hosts
 
@@ -62,7 +64,23 @@ def networks(draw):
     wide = draw(st.lists(st.sampled_from(NETWORKS), min_size=1, max_size=2, unique=True))
     inner = [n for n in NETWORKS if any(n != w and inside(ip_network(n), w) for w in wide)]
     excluded = draw(st.lists(st.sampled_from(inner), max_size=2, unique=True)) if inner else []
-    return {"cidrs": wide, **({"except": excluded} if excluded else {})}
+    return draw(spellings(wide, excluded))
+
+
+@st.composite
+def spellings(draw, wide, excluded):
+    """The same networks written out, or by the name of a set."""
+    peer = {"cidrs": list(wide)}
+    if draw(st.booleans()):
+        peer = {"addressSets": [set_of(peer["cidrs"].pop())], **(peer if peer["cidrs"] else {})}
+    if excluded:
+        peer["except"] = [draw(st.sampled_from([n, f"set:{set_of(n)}"])) for n in excluded]
+    return peer
+
+
+def set_of(network):
+    """The name of the set that holds only this network."""
+    return f"n{NETWORKS.index(network)}"
 
 
 def inside(network, wide):
@@ -72,7 +90,8 @@ def inside(network, wide):
 
 @st.composite
 def policies(draw, hosts):
-    peers = selectors(hosts) | networks() | st.just({"entity": "any"})
+    entities = st.sampled_from(["any", "world", "fleet", "self", "controller", "resolvers"])
+    peers = selectors(hosts) | networks() | st.builds(lambda entity: {"entity": entity}, entities)
     found = []
     for number in range(draw(st.integers(1, 2))):
         rules = {"ingress": [], "egress": []}
@@ -109,13 +128,27 @@ def selects(selector, name, host):
     )
 
 
-def is_peer(peer, address, hosts):
+def is_entity(entity, address, subject, hosts):
+    if entity == "self":
+        return address in hosts[subject]["addresses"]
+    if entity in ("controller", "resolvers"):
+        return address in hosts[subject][entity]
+    known = any(address in host["addresses"] for host in hosts.values())
+    return entity == "any" or known == (entity == "fleet")
+
+
+def named_networks(words):
+    return [NETWORKS[int(word.removeprefix("set:")[1:])] if "n" in word else word for word in words]
+
+
+def is_peer(peer, address, subject, hosts):
     if "entity" in peer:
-        return True
-    if "cidrs" in peer:
+        return is_entity(peer["entity"], address, subject, hosts)
+    if "cidrs" in peer or "addressSets" in peer:
         network = ip_network(address)
-        held = any(inside(network, wide) for wide in peer["cidrs"])
-        return held and not any(inside(network, wide) for wide in peer.get("except", []))
+        wide = named_networks([*peer.get("cidrs", []), *peer.get("addressSets", [])])
+        held = any(inside(network, found) for found in wide)
+        return held and not any(inside(network, n) for n in named_networks(peer.get("except", [])))
     return any(
         address in host["addresses"] and selects(peer, name, host) for name, host in hosts.items()
     )
@@ -135,7 +168,7 @@ def verdict(hosts, documents, subject, way, address, flow):
         (TIERS.index(spec["tier"]), rule["action"])
         for spec in specs
         for rule in spec[way]
-        if any(is_peer(peer, address, hosts) for peer in rule[end])
+        if any(is_peer(peer, address, subject, hosts) for peer in rule[end])
         if any(serves(port, *flow) for port in rule["ports"])
     }
     if matching:
@@ -144,8 +177,20 @@ def verdict(hosts, documents, subject, way, address, flow):
     return "deny" if any(spec["default"][way] == "deny" for spec in specs) else "allow"
 
 
+SETS = [
+    {
+        "apiVersion": "tcmicro/v1",
+        "kind": "AddressSet",
+        "metadata": {"name": set_of(network)},
+        "spec": {"cidrs": [network]},
+    }
+    for network in NETWORKS
+]
+
+
 def read(documents):
-    return parse_policies((f"{n}.yml", json.dumps(d)) for n, d in enumerate(documents))
+    texts = map(json.dumps, [*documents, *SETS])
+    return parse_policies((f"{n}.yml", text) for n, text in enumerate(texts))
 
 
 def resolved(parsed, hosts):
@@ -184,3 +229,20 @@ def test_order_of_the_input_does_not_matter(case, chance):
     assert {name: digest(b) for name, b in again.items()} == {
         name: digest(b) for name, b in wanted.items()
     }
+
+
+@settings(max_examples=60, deadline=None)
+@given(FLEETS, st.data())
+def test_what_outlasts_a_change_of_hosts_is_what_would_be_built_anew(case, data):
+    hosts, documents = case
+    parsed = read(documents)
+    resolver = Resolver(parsed)
+    resolved(parsed, hosts)
+    resolver.resolve(parse_inventory(hosts))
+    name = data.draw(st.sampled_from(sorted(hosts)))
+    change = data.draw(st.sampled_from([{"groups": ["all", "b"]}, {"labels": {"t": "x"}}, {}]))
+    other = {**hosts, name: {**hosts[name], **change}}
+    wanted = resolved(parsed, other)
+    again = resolver.resolve(parse_inventory(other))
+    assert again == wanted
+    assert {n: digest(b) for n, b in again.items()} == {n: digest(b) for n, b in wanted.items()}
