@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from tcmicro_agent.cli.answers_output import add_inventory, answer, examples
 from tcmicro_agent.cli.answers_source import load
 from tcmicro_agent.cli.verbs import Result
+from tcmicro_agent.errors import PolicyError
+from tcmicro_agent.jsonutil import did_you_mean, show
 from tcmicro_agent.report import document
+
+if TYPE_CHECKING:
+    from tcmicro_agent.policy.inventory import Inventory
 
 Adder = Callable[[str, object, str], argparse.ArgumentParser]
 FORMS = ("dot", "svg", "mermaid", "json")
@@ -32,12 +38,19 @@ def add_verbs(add: Adder) -> None:
     graph.add_argument(
         *("-o", "--output"), choices=FORMS, default="dot", help="default: dot (Graphviz)"
     )
+    graph.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="GROUP",
+        help="only what has an end in that group; may be repeated",
+    )
     add_inventory(graph, policies=True)
 
 
 def policy_graph(args: argparse.Namespace) -> Result:
     from tcmicro_agent.policy import dot
-    from tcmicro_agent.policy.graph import Graph, graph
+    from tcmicro_agent.policy.graph import Graph, around, graph
     from tcmicro_agent.policy.resolve import resolve
     from tcmicro_agent.policy.svg import svg
     from tcmicro_agent.policy.timeline import at_time
@@ -46,8 +59,20 @@ def policy_graph(args: argparse.Namespace) -> Result:
     here = load(args)
     bundles = at_time(resolve(here.policies, here.inventory), args.at or time.time())
     found = graph(bundles, here.inventory)
+    if args.group:
+        _refuse_unknown(args.group, here.inventory)
+        found = around(found, args.group)
     args.json = args.json or args.output == "json"
     forms: dict[str, Callable[[Graph], str]] = {"dot": dot.dot, "svg": svg, "mermaid": dot.mermaid}
     if args.json:
         return document("PolicyGraph", **dot.document(found)), 0
     return answer(args, {}, forms[args.output](found).rstrip("\n"), 0)
+
+
+def _refuse_unknown(groups: Sequence[str], inventory: Inventory) -> None:
+    known = sorted({group for host in inventory.hosts.values() for group in host.groups})
+    unknown = [group for group in groups if group not in known]
+    if unknown:
+        raise PolicyError(
+            [f"no host is in group {show(group)}{did_you_mean(group, known)}" for group in unknown]
+        )

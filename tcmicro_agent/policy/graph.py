@@ -169,6 +169,15 @@ def _apart(source: Party, target: Party, one: Node, other: Node) -> bool:
     return not (len(mine) == 1 and mine == theirs)
 
 
+def around(found: Graph, groups: Iterable[str]) -> Graph:
+    """The part that has an end in any of some Ansible groups."""
+    wanted = set(groups)
+    mine = {node.name for node in found.nodes if wanted & set(node.name.split("+"))}
+    edges = tuple(edge for edge in found.edges if edge.source in mine or edge.target in mine)
+    seen = mine.union(*((edge.source, edge.target) for edge in edges))
+    return Graph(tuple(node for node in found.nodes if node.name in seen), edges)
+
+
 @dataclass(frozen=True)
 class Drawing:
     """What is worth drawing of a graph, and notes that say what is left out."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.policy.dot import caption, labels
 from tcmicro_agent.policy.graph import Edge, Graph, Node, drawn
 from tcmicro_agent.policy.placement import Layout, Spot, lay_out
@@ -17,6 +18,7 @@ CHARACTER, LINE, PADDING = 7.3, 18.0, 14.0  # widths and heights in px, of text 
 SMALL = 6.4  # width of a character of a label
 GAP, LANE, DOCK, MARGIN = 34.0, 20.0, 13.0, 32.0
 SHOWN_NETWORKS = 3
+MOST_EDGES = 300
 LONGEST = 30  # characters of a label or a line of a node that are shown
 
 
@@ -30,8 +32,14 @@ class Line:
 
 
 def svg(graph: Graph) -> str:
-    """The drawing as text."""
+    """The drawing as text. Raises TcmicroError for what nobody could read."""
     drawing = drawn(graph)
+    if len(drawing.edges) > MOST_EDGES:
+        text = f"{len(drawing.nodes)} groups and {len(drawing.edges)} edges are too many to draw"
+        raise TcmicroError(
+            f"{text}; at most {MOST_EDGES} edges",
+            hint="choose groups with --group, or use -o dot or json",
+        )
     lines = [Line(edge, label, some) for edge in drawing.edges for label, some in labels(edge)]
     canvas = _Canvas(drawing.nodes, lines)
     body = [*canvas.edges(), *canvas.nodes(), *canvas.labels()]
