@@ -67,11 +67,11 @@ class _Explainer:
         return Explanation(question, tuple(merged(others or found)))
 
     def _answers(self, source: Crew, target: Crew, service: Service) -> Iterator[Answer]:
-        if source.names and source.names == target.names:
-            if source.is_one_host:
+        if source.names[:1] == target.names[:1] != ():
+            if source.is_one_host and target.is_one_host:
                 yield Answer(source, target, (), (), ITSELF)
                 return
-            target = self._crews.another(target)
+            source, target = self._two_hosts(source, target)
         missing = [crew.names[0] for crew in (source, target) if not crew.addresses]
         pairs = [
             p for p in product(source.addresses, target.addresses) if p[0].version == p[1].version
@@ -84,6 +84,12 @@ class _Explainer:
         elif not pairs:
             yield Answer(source, target, (), (), FAMILIES, decidable=False)
         yield from self._by_ends(source, target, pairs, service)
+
+    def _two_hosts(self, source: Crew, target: Crew) -> tuple[Crew, Crew]:
+        """The same, not both shown by one host."""
+        if target.is_one_host:
+            return self._crews.another(source), target
+        return source, self._crews.another(target)
 
     def _by_ends(
         self, source: Crew, target: Crew, pairs: Iterable[tuple[Address, Address]], service: Service

@@ -125,6 +125,7 @@ def followed(documents, refused, port):
 
 WAYS = {"ingress": "from", "egress": "to"}
 WEB = policy("db-in", "pg|allow|groups: [web], labels: {tier: front}|tcp/5432")
+OTHER = {"addresses": ["10.0.2.2"]}
 BATCH = {**FLEET, "web3": host("10.0.1.3", "fleet", "web", tier="batch")}
 
 
@@ -224,6 +225,14 @@ def test_groups_answer_by_class_and_undecided_where_they_differ():
         (("db2",), ("db1",)): "denied",
         (("web1", "web2"), ("db1", "db2")): "allowed",
     }
+
+
+def test_no_host_stands_for_both_ends():
+    lines = said("group:db", "db1", "tcp/5432", WEB, fleet={**FLEET, "db2": FLEET["db1"] | OTHER})
+    assert lines[1:3] == [
+        "  egress   db2  ALLOWED  default allow of db-in  0.yml:3",
+        "  ingress  db1  DENIED   default deny of db-in  0.yml:3",
+    ]
 
 
 def test_addresses_that_are_decided_otherwise_are_told_apart():
