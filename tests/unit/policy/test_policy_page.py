@@ -11,13 +11,18 @@ from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.source import parse_documents, parse_policies
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/policy.md").read_text()
-WHOLE, FAULTY = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+WHOLE, TESTS, FAULTY = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 SAID = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
 
 
 def test_example_is_a_policy():
     found = parse_documents([("policies/db.yml", WHOLE)])
     assert [len(found.policies), len(found.address_sets), len(found.port_sets)] == [1, 1, 1]
+
+
+def test_example_of_a_test_is_one():
+    (found,) = parse_documents([("policies/db.yml", TESTS)]).tests
+    assert len(found.cases) == 2
 
 
 def test_errors_are_those_of_the_faulty_example():
