@@ -144,7 +144,7 @@ def policy_fmt(args: argparse.Namespace) -> Result:
     doc = document(
         "PolicyFormat",
         changed=[str(found.paths[name]) for name in changed],
-        written=bool(changed) and not keep,
+        written=not keep,
         files=len(found.texts),
         diff=[
             line

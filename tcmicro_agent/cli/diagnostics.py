@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from tcmicro_agent.policy.catalogue import link
-from tcmicro_agent.policy.problems import Fault
+from tcmicro_agent.policy.problems import BREAK, Fault
 from tcmicro_agent.report import document
 
 WIDTH = 100  # characters of a source line that are shown
@@ -27,8 +27,9 @@ Paint = Callable[[str, str], str]
 def rows(
     faults: Iterable[Fault], texts: Mapping[str, str], paths: Mapping[str, Path]
 ) -> list[dict[str, Any]]:
-    """One object per fault. `file` is the path as it was given, `source` the line, "" where no line is meant."""
-    lines = {name: text.splitlines() for name, text in texts.items()}
+    """One object per fault. `file` is the path as it was given. `source` is the line, of a long one what stands around
+    the fault, and `caret` which of its characters are meant; "" and none where no line is."""
+    lines = {name: BREAK.split(text) for name, text in texts.items()}
     return [_row(fault, lines.get(fault.where.file, []), paths) for fault in faults]
 
 
@@ -92,6 +93,7 @@ def _count(number: int, noun: str) -> str:
 def _row(fault: Fault, lines: list[str], paths: Mapping[str, Path]) -> dict[str, Any]:
     where = fault.where
     there = 1 <= where.line <= len(lines)
+    source, caret = _excerpt(lines[where.line - 1], where.column - 1) if there else ("", [0, 0])
     return {
         "file": str(paths.get(where.file, where.file)),
         "line": where.line,
@@ -100,8 +102,20 @@ def _row(fault: Fault, lines: list[str], paths: Mapping[str, Path]) -> dict[str,
         "severity": fault.code.severity.value,
         "message": fault.text,
         "docs": link(fault.code),
-        "source": lines[where.line - 1] if there else "",
+        "source": source,
+        "caret": caret,
     }
+
+
+def _excerpt(line: str, start: int) -> tuple[str, list[int]]:
+    """What fits around the fault, and which characters of it are meant: the first and how many."""
+    start = min(start, len(line))
+    first = max(0, start - BEFORE) if len(line) > WIDTH else 0
+    shown = "".join(map(_visible, line[first : first + WIDTH]))
+    before, after = "…" if first else "", "…" if len(line) > first + WIDTH else ""
+    at = start - first
+    length = max(1, min(_length(line, start), len(shown) - at))
+    return f"{before}{shown.rstrip()}{after}", [len(before) + at, length]
 
 
 def _block(row: Mapping[str, Any], paint: Paint) -> Iterable[str]:
@@ -109,20 +123,12 @@ def _block(row: Mapping[str, Any], paint: Paint) -> Iterable[str]:
     level = paint(row["severity"], f"{row['severity']} {row['code']}")
     yield f"{paint('bold', place + ':')} {level}: {row['message']}"
     if row["source"].strip():
-        yield from _underlined(row["source"], row["column"] - 1, paint)
-
-
-def _underlined(line: str, start: int, paint: Paint) -> Iterable[str]:
-    """The line, cut to what fits around the fault, and carets below the word at `start`."""
-    start = min(start, len(line))
-    first = max(0, start - BEFORE) if len(line) > WIDTH else 0
-    shown = "".join(map(_visible, line[first : first + WIDTH]))
-    before = shown[: start - first]
-    marks = "^" * max(1, sum(map(_columns, shown[start - first :][: _length(line, start)])))
-    indent = "  " + ("…" if first else "")
-    yield f"{indent}{shown.rstrip()}{'…' if len(line) > first + WIDTH else ''}"
-    padding = " " * (len(indent) + sum(map(_columns, before)))
-    yield padding + paint("caret", marks)
+        first, length = row["caret"]
+        source = row["source"]
+        padding = " " * sum(map(_columns, source[:first].ljust(first)))
+        marks = "^" * max(1, sum(map(_columns, source[first : first + length])))
+        yield f"  {source}"
+        yield f"  {padding}{paint('caret', marks)}"
 
 
 def _length(line: str, start: int) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.codes import Code
+
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # where YAML begins a new line
 
 
 @dataclass(frozen=True, order=True)

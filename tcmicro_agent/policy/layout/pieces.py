@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tcmicro_agent.policy.layout.comments import Comment, comments_of
+from tcmicro_agent.policy.problems import BREAK
 from tcmicro_agent.policy.source.nodes import Loader
 
 
@@ -73,8 +74,9 @@ class _Reader:
 
     def __init__(self, file: str, text: str) -> None:
         self._text = text
-        self._lines = text.splitlines()
-        self._left = comments_of(file, text)
+        self._lines = BREAK.split(text)
+        self._comments = comments_of(file, text)
+        self._taken = 0
 
     def document(self, node: Any, end: int) -> Piece:
         """What stands above the first key belongs to the document."""
@@ -130,11 +132,11 @@ class _Reader:
         return line > 0 and not self._lines[line - 1].strip()
 
     def _take(self, wanted: Any, most: int = 1 << 30) -> list[Comment]:
-        count = 0
-        while count < min(most, len(self._left)) and wanted(self._left[count]):
-            count += 1
-        taken, self._left = self._left[:count], self._left[count:]
-        return taken
+        first = self._taken
+        last = min(first + most, len(self._comments))
+        while self._taken < last and wanted(self._comments[self._taken]):
+            self._taken += 1
+        return self._comments[first : self._taken]
 
 
 def _first(entry: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from tcmicro_agent.policy.layout.pieces import Piece
+from tcmicro_agent.policy.problems import BREAK
 
 WORD = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+@=%-]*(?::[A-Za-z0-9_./+@=%-]+)*")
 PROSE = re.compile(r"[A-Za-z0-9_./(](?:.*[^\s:])?")
@@ -34,7 +35,7 @@ def quoted(text: str) -> str:
 
 def block_scalar(piece: Piece, before: str, indent: str) -> Iterator[str]:
     """Text over several lines as it was written, at its new place."""
-    lines = piece.source.splitlines()
+    lines = BREAK.split(piece.source)
     body = lines[1:]
     while body and not body[-1].strip():
         body.pop()

@@ -120,6 +120,7 @@ def test_json_is_one_document(run, how):
         "message": "lets every flow of it come in from anywhere",
         "docs": "docs/errors.md#tcm3005",
         "source": "    - {id: web, from: [{entity: any}], ports: [tcp/80]}",
+        "caret": [23, 1],
     }
 
 
