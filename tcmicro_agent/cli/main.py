@@ -25,7 +25,7 @@ from tcmicro_agent.events import parse_reason
 from tcmicro_agent.version import VERSION
 
 EXIT_CODES = """exit codes:
-  0 done   1 failed   2 usage   3 refused or not fit, nothing changed
+  0 done   1 failed   2 usage   3 refused or not fit, nothing changed; of questions: no   4 undecidable
   6 invalid input   7 another change is under way   8 unconfirmed and taken back
 
 examples:
@@ -33,6 +33,7 @@ examples:
   tc-micro policy apply db1.json --confirm-within 60
   tc-micro policy stage db1.json && tc-micro policy differences
   tc-micro policy validate -i inventories/prod
+  tc-micro policy explain web1 db1:5432/tcp -i inventories/prod
   tc-micro session list --limit 20 --json | jq '.sessions[].remote'
   tc-micro event follow --reason default_deny --seconds 60
 """

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tcmicro_agent.policy.diff import Changes, Turn
 from tcmicro_agent.policy.host_diff import BundleChanges, names
-from tcmicro_agent.policy.model import Direction, Mode, Protocol
+from tcmicro_agent.policy.model import Direction, Mode, Network, Protocol
 from tcmicro_agent.policy.naming import Naming
 from tcmicro_agent.policy.parties import Party
 from tcmicro_agent.policy.rows import WORLD, Row, rows_of
 from tcmicro_agent.policy.spans import PORTS, Cause, text_of
 
 SHOWN_POLICIES = 3
+SHOWN_HOLES = 2
 SAME = "nothing changes in meaning"
 
 
@@ -40,11 +41,12 @@ class Line:
 
 def fleet_lines(changes: Changes, naming: Naming) -> list[Line]:
     """One line for all that differs only by whose default decides, and for both families where both change."""
+    known = [network for network in networks_of(changes.parties) if network not in WORLD]
     return [
         _line(
             row,
-            party_text(row.sources, naming),
-            party_text(row.targets, naming),
+            party_text(row.sources, naming, known),
+            party_text(row.targets, naming, known),
             _family(row, changes.parties),
         )
         for row in rows_of(changes.connections)
@@ -116,14 +118,35 @@ def causes_text(causes: Sequence[Cause]) -> str:
     return text + ", monitor only" * refused
 
 
-def party_text(parties: Iterable[Party], naming: Naming) -> str:
-    """Hosts first, by their groups; then networks; then the world."""
+def party_text(
+    parties: Iterable[Party], naming: Naming, known: Collection[Network] = frozenset()
+) -> str:
+    """Hosts first, by their groups; then networks, less those of all `known` ones that are told apart in them; then
+    the world.
+    """
     found = list(parties)
     hosts = frozenset().union(*(party.hosts for party in found))
     networks = [network for party in found for network in party.networks]
-    around = [str(network) for network in networks if network not in WORLD]
+    around = [_less(n, known, networks) for n in networks if n not in WORLD]
     world = ["world"] if len(around) < len(networks) else []
     return ", ".join([*([naming.name(hosts)] if hosts else []), *around, *world])
+
+
+def networks_of(parties: Iterable[Party]) -> list[Network]:
+    return [network for party in parties for network in party.networks]
+
+
+def _less(network: Network, known: Collection[Network], here: Collection[Network]) -> str:
+    inner = [n for n in known if n != network and _is_in(n, network)]
+    holes = [n for n in inner if not any(m != n and _is_in(n, m) for m in inner)]
+    missing = [str(hole) for hole in holes if hole not in here]
+    if len(missing) > SHOWN_HOLES:
+        missing = [f"{len(missing)} networks in it"]
+    return f"{network} except {', '.join(missing)}" if missing else str(network)
+
+
+def _is_in(network: Network, other: Network) -> bool:
+    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
 
 
 def _line(row: Row, source: str, target: str, family: str) -> Line:

@@ -170,12 +170,14 @@ def _apart(source: Party, target: Party, one: Node, other: Node) -> bool:
 
 
 def around(found: Graph, groups: Iterable[str]) -> Graph:
-    """The part that has an end in any of some Ansible groups."""
+    """The part that has an end in any of some Ansible groups, and what the world may open to whoever is in it."""
     wanted = set(groups)
     mine = {node.name for node in found.nodes if wanted & set(node.name.split("+"))}
-    edges = tuple(edge for edge in found.edges if edge.source in mine or edge.target in mine)
-    seen = mine.union(*((edge.source, edge.target) for edge in edges))
-    return Graph(tuple(node for node in found.nodes if node.name in seen), edges)
+    near = {edge for edge in found.edges if edge.source in mine or edge.target in mine}
+    seen = mine.union(*((edge.source, edge.target) for edge in near))
+    edges = [e for e in found.edges if e in near or (e.source == WORLD and e.target in seen)]
+    shown = seen.union(*((edge.source, edge.target) for edge in edges))
+    return Graph(tuple(node for node in found.nodes if node.name in shown), tuple(edges))
 
 
 @dataclass(frozen=True)

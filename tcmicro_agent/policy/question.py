@@ -1,4 +1,4 @@
-"""Questions as people type them: `web1 db1:5432/tcp`, `group:web [fd00::7]:53/udp`, `192.0.2.1 web1:icmp`."""
+"""Questions as people type them: `web1 db1:5432/tcp`, `group:web [fd00::7]:53/udp`, `192.0.2.1 web1/icmp`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tcmicro_agent.policy.model import Protocol, Service
 from tcmicro_agent.policy.problems import Where
 
 GROUP = "group:"
-TARGET = re.compile(r"(?P<end>.+):(?P<service>[^:\[\]]+)")
-SERVICE = re.compile(r"(?P<port>[0-9]{1,5})/(?P<protocol>tcp|udp|sctp)|icmp")
+TARGET = re.compile(r"(?P<end>.+?)(?:/(?P<ping>icmp)|:(?P<service>[^:\[\]]+))")
+SERVICE = re.compile(r"(?P<port>[0-9]{1,5})/(?P<protocol>tcp|udp|sctp)|icmp", re.ASCII)
 ALLOWED = "a host, group:NAME or an address"
 
 
@@ -20,8 +20,8 @@ def parse_question(source: str, target: str) -> Question:
     """Raises ValueError with what is allowed."""
     found = TARGET.fullmatch(target)
     if not found:
-        raise ValueError(f"{target!r} has no port; write it like db1:5432/tcp or db1:icmp")
-    service = parse_service(found["service"])
+        raise ValueError(f"{target!r} has no port; write it like db1:5432/tcp or db1/icmp")
+    service = parse_service(found["ping"] or found["service"])
     return Question(parse_end(source, "SRC"), parse_end(found["end"], "DST"), service)
 
 

@@ -211,6 +211,12 @@ def test_network_with_no_address_of_its_own_is_no_peer():
     assert lines([halves], [whole]) == []
 
 
+def test_network_is_named_with_what_is_told_apart_in_it():
+    one = policy("db-in", "a|allow|cidrs: [10.8.0.0/16], except: [10.8.1.0/24]|tcp/1")
+    two = policy("db-in", "a|allow|cidrs: [10.8.0.0/16], except: [10.8.1.0/24]|tcp/1-2")
+    assert lines([one], [two]) == [("+", "10.8.0.0/16 except 10.8.1.0/24", "db", "tcp/2")]
+
+
 def test_other_end_that_still_refuses_keeps_a_connection_closed():
     shut = policy("web-out", apply="groups: [web]", default="allow, deny")
     closed = policy("db-in")
