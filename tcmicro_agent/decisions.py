@@ -45,8 +45,8 @@ class Generations:
 
     def _look_up(self, generation: int) -> Names:
         headers = self._agent.kernel.headers()
-        digest = next((h.digest for h in headers if generation and h.generation == generation), "")
-        bundle = self._agent.store.bundle(digest) if digest else None
+        header = next((h for h in headers if generation and h.generation == generation), None)
+        bundle = self._agent.enforced(header) if header else None
         return _names(bundle, self._agent.store.books().numbers) if bundle else Names()
 
 

@@ -11,6 +11,7 @@ from tcmicro_agent.config import Config
 from tcmicro_agent.datapath.ask import Answer, asking
 from tcmicro_agent.listing import PROTOCOLS
 from tcmicro_agent.plan import Observed
+from tcmicro_agent.policy import windows
 from tcmicro_agent.question import Opinion, Question
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.report import document
@@ -34,12 +35,14 @@ def explain(agent: Agent, config: Config, release: Path, asked: Question) -> dic
         answer = ask(DIRECTIONS[asked.direction], question.packet(asked))
     observed = agent.observe()
     header = _header(observed, answer.generation)
-    bundle = agent.store.bundle(header.digest) if header.generation else None
+    bundle = agent.enforced(header)
     names = decisions.Generations(agent).names(answer.generation)
     kernel = _of_kernel(answer, names)
     model = None
     if bundle is not None or not answer.generation:
-        model = _of_model(question.model(asked, bundle, config.failsafe), names)
+        now = agent.clock.wall_s()
+        meant = windows.in_force(bundle, now) if bundle else None
+        model = _of_model(question.model(asked, meant, config.failsafe), names)
     return document(
         "Explanation",
         **asdict(kernel),

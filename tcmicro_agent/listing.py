@@ -9,7 +9,7 @@ from tcmicro_agent import abi, tables
 from tcmicro_agent.datapath import events
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.report import document, syn_flood
+from tcmicro_agent.report import document, local_rules, syn_flood
 from tcmicro_agent.sessions import Query
 
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
@@ -53,11 +53,12 @@ def sessions(agent: Agent, query: Query, *, limit: int) -> dict[str, Any]:
 
 
 def policy(agent: Agent) -> dict[str, Any]:
-    """The rules and defaults of the live bundle with their hits."""
+    """The rules and defaults of the live bundle with their hits, and apart from them the local rules."""
     observed = agent.observe()
     bundle = agent.store.bundle(observed.live.digest) if observed.live.generation else None
+    local = local_rules(agent)
     if bundle is None:
-        return document("PolicyList", generation=observed.live.generation, rules=[])
+        return document("PolicyList", generation=observed.live.generation, rules=[], local=local)
     numbers = agent.store.books().numbers
     hits = agent.kernel.rule_hits(list(numbers.values()))
     rows = [*_rules(bundle), *_defaults(bundle)]
@@ -67,6 +68,7 @@ def policy(agent: Agent) -> dict[str, Any]:
         digest=observed.live.digest,
         mode=observed.live.mode.name.lower(),
         rules=[{**row, "hits": hits.get(numbers.get(row["rule"], 0), (0, 0))[0]} for row in rows],
+        local=local,
     )
 
 

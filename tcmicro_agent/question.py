@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from tcmicro_agent.config import Failsafe
 from tcmicro_agent.errors import QuestionError
 from tcmicro_agent.jsonutil import show
-from tcmicro_agent.policy.evaluate import NUMBERS, Address, NewFlow, evaluate
+from tcmicro_agent.policy.evaluate import NUMBERS, PING, Address, NewFlow, evaluate
 from tcmicro_agent.policy.model import WORLD, Action, Bundle, Direction, Identity, Network, Protocol
 
 SELF = "self"
@@ -158,7 +158,9 @@ def model(question: Question, bundle: Bundle | None, failsafe: Iterable[Failsafe
     """What the program ought to say under that bundle, or under none."""
     if bundle is None:
         return Opinion(Action.ALLOW, "unenforced", "", WORLD)
-    flow = NewFlow(question.direction, question.peer, question.protocol, question.port)
+    icmp = question.protocol == NUMBERS[Protocol.ICMP]
+    port = PING[question.peer.version] if icmp else question.port
+    flow = NewFlow(question.direction, question.peer, question.protocol, port)
     verdict = evaluate(bundle, flow)
     rule = verdict.rule or f"default/{question.direction.value}"
     found = Opinion(verdict.action, verdict.reason.value, rule, verdict.identity)

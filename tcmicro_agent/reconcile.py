@@ -13,6 +13,7 @@ from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import NEVER, Kernel
 from tcmicro_agent.errors import RefusedError, TcmicroError
 from tcmicro_agent.executor import Executor
+from tcmicro_agent.local import NOTHING, LocalRule, Moment, combine
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy import windows
 from tcmicro_agent.policy.model import Bundle, Mode
@@ -170,14 +171,17 @@ class Agent:
         """`apply` under the lock, with everything settled."""
         observed = self.observe()
         plan.refuse_if_pending(observed)
-        books, built = self.build(observed, bundle)
+        local = self.local_rules()
+        books, built = self.build(observed, bundle, local)
         digest = built.header.digest
-        if plan.is_live(observed, digest, built) and self._is_current(bundle, observed.live):
+        current = self._is_current(bundle, observed.live) and self.holds_local(observed.live, local)
+        if plan.is_live(observed, digest, built) and current:
             return Outcome(changed=False, generation=observed.live.generation, digest=digest)
         pending = self._arm(observed, built.header, confirm_within) if confirm_within else None
         ops = plan.plan_policy(observed, bundle, built, pending)
         if not dry_run:
             self.store.save_books(books)
+            self.note_local(observed, built.header.generation, local)
             self.execute(ops)
         return Outcome(
             changed=True,
@@ -187,10 +191,44 @@ class Agent:
             transaction=pending,
         )
 
-    def build(self, observed: plan.Observed, bundle: Bundle) -> tuple[Books, tables.Tables]:
-        """The bundle for a spare slot, or as it is staged; with the books that number its rules."""
-        books = self._next_books(observed, bundle)
-        return books, self._encode(observed, bundle, books)
+    def build(
+        self, observed: plan.Observed, bundle: Bundle, local: tuple[LocalRule, ...] = ()
+    ) -> tuple[Books, tables.Tables]:
+        """The bundle for a spare slot, or as it is staged, under local rules; with the books that number its rules."""
+        combined = combine(bundle, local)
+        books = self._next_books(observed, combined)
+        return books, self._encode(observed, bundle, combined, books)
+
+    # --- local rules ---
+
+    def moment(self) -> Moment:
+        return Moment(int(self.clock.wall_s()), self.clock.boot_ms(), self.clock.boot_id())
+
+    def local_rules(self) -> tuple[LocalRule, ...]:
+        """Those that have not expired."""
+        return self.store.local().wanted(self.moment())
+
+    def holds_local(self, header: SlotHeader, rules: tuple[LocalRule, ...]) -> bool:
+        """Whether the tables of a generation hold these local rules, and no others."""
+        return set(self.store.local().in_generation(header.generation)) == set(rules)
+
+    def note_local(
+        self, observed: plan.Observed, generation: int, rules: tuple[LocalRule, ...]
+    ) -> None:
+        """Writes down which local rules a generation is built with, before it is."""
+        known = self.store.local()
+        if known != NOTHING:
+            kept = [header.generation for header in observed.headers]
+            self.store.save_local(known.with_built(generation, rules, kept))
+
+    def enforced(self, header: SlotHeader) -> Bundle | None:
+        """What the tables of a generation mean: its bundle under its local rules; None where that is not kept."""
+        bundle = self.store.bundle(header.digest) if header.generation else None
+        return (
+            combine(bundle, self.store.local().in_generation(header.generation)) if bundle else None
+        )
+
+    # --- numbers and tables ---
 
     def _next_books(self, observed: plan.Observed, bundle: Bundle) -> Books:
         books = self.store.books()
@@ -219,17 +257,20 @@ class Agent:
     def _uids_in_use(self, books: Books, staged: SlotHeader | None) -> set[str]:
         """By bundles that may rule again. Asked only where a number might be given back: reading them takes a while."""
         kept = [self.store.bundle(a.digest) for a in (books.confirmed, books.previous, staged) if a]
-        return {uid for old in kept if old for uid in tables.rule_uids(old)}
+        of_bundles = {uid for old in kept if old for uid in tables.rule_uids(old)}
+        return of_bundles | self.store.local().uids()
 
-    def _encode(self, observed: plan.Observed, bundle: Bundle, books: Books) -> tables.Tables:
+    def _encode(
+        self, observed: plan.Observed, bundle: Bundle, combined: Bundle, books: Books
+    ) -> tables.Tables:
+        """`combined` is the bundle under the local rules, which change neither its place nor its digest."""
         mode = effective_mode(self.store.config().mode, bundle.mode)
-        digest, encoded = bundles.digest(bundle), tables.MODES[mode]
-        slot, generation = self._place(observed, bundle, encoded, books.generation)
-        rules = windows.in_force(bundle, self.clock.wall_s())
+        slot, generation = self._place(observed, bundle, tables.MODES[mode], books.generation)
+        rules = windows.in_force(combined, self.clock.wall_s())
         built = tables.encode(
             rules, slot=slot, generation=generation, mode=mode, numbers=books.numbers
         )
-        return replace(built, header=replace(built.header, digest=digest))
+        return replace(built, header=replace(built.header, digest=bundles.digest(bundle)))
 
     def _place(
         self, observed: plan.Observed, bundle: Bundle, mode: abi.Mode, following: int

@@ -27,12 +27,14 @@ def document(kind: str, **content: Any) -> dict[str, Any]:
 def status(agent: Agent, config: Config) -> dict[str, Any]:
     """The Status document; with no datapath loaded its policy part says so instead of failing."""
     loaded = agent.kernel.loaded
+    found, local = enforcement(agent, config), local_rules(agent)
     return document(
         "Status",
         release=VERSION,
         abi=abi.ABI,
         agent=_process(agent.store.agent()),
-        **enforcement(agent, config),
+        **{**found, "drift": [*found["drift"], *map(_local_drift, local)]},
+        local=local,
         transaction=_transaction(agent.transaction(), agent.clock.boot_ms()),
         counters=_totals(agent) if loaded else {},
         sessions=_session_total(agent) if loaded else 0,
@@ -71,6 +73,40 @@ def syn_flood(agent: Agent) -> dict[str, Any]:
         "sources": len(found.sources),
         "listener": busiest,
     }
+
+
+def local_rules(agent: Agent) -> list[dict[str, Any]]:
+    """Temporary rules of this host: those that are wanted and those that rule; `expires_in_s` is 0 past their end."""
+    known, now = agent.store.local(), agent.moment()
+    live = agent.observe().live if agent.kernel.loaded else None
+    ruling = known.in_generation(live.generation) if live else ()
+    numbers = agent.store.books().numbers
+    return [
+        {
+            "id": rule.id,
+            "direction": rule.direction.value,
+            "action": rule.action.value,
+            "peer": str(rule.network or "any"),
+            "service": str(rule.service),
+            "comment": rule.comment,
+            "expires_in_s": round(max(rule.left_s(now), 0)),
+            "in_force": rule in ruling,
+            "hits": agent.kernel.rule_hits([numbers[rule.uid]])[numbers[rule.uid]][0]
+            if live and rule.uid in numbers
+            else 0,
+        }
+        for rule in dict.fromkeys((*known.rules, *ruling))
+    ]
+
+
+def _local_drift(rule: dict[str, Any]) -> str:
+    what = f"{rule['action']} {rule['direction']} {rule['service']} {rule['peer']}"
+    end = f"ends in {rule['expires_in_s']} s"
+    if not rule["expires_in_s"]:
+        end = "should have ended: the agent ends it once it runs and nothing is pending"
+    elif not rule["in_force"]:
+        end = "not in force yet"
+    return f"local rule {rule['id']} ({what}): {end}"
 
 
 def start_of(pid: int) -> int | None:

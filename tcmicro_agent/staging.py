@@ -21,6 +21,7 @@ def stage(agent: Agent, bundle: Bundle, share: Share, *, dry_run: bool = False) 
                 "no policy is live, so there is nothing to compare with",
                 hint="make one live first, in mode monitor it drops nothing: tc-micro policy apply FILE",
             )
+        _refuse_beside_local_rules(agent)
         books, built = agent.build(observed, bundle)
         word = share.word(built.slot, observed.now_ms)
         ops = plan.plan_stage(observed, bundle, built, word)
@@ -105,6 +106,15 @@ def require_staged(observed: plan.Observed) -> tuple[int, SlotHeader]:
     if observed.trial.slot is None or observed.staged is None:
         raise RefusedError("nothing is staged", hint="tc-micro policy stage FILE")
     return observed.trial.slot, observed.staged
+
+
+def _refuse_beside_local_rules(agent: Agent) -> None:
+    """They come and go by themselves; a staged slot would keep what they were when it was built."""
+    if rules := agent.local_rules():
+        raise RefusedError(
+            f"{len(rules)} local rules are in force, and a policy is not tried beside them",
+            hint="wait until they end, or tc-micro policy delete ID",
+        )
 
 
 def _outcome(header: SlotHeader, ops: list[plan.Op]) -> Outcome:

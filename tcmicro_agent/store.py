@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import config, trial
+from tcmicro_agent import config, local, trial
 from tcmicro_agent import transaction as transactions
 from tcmicro_agent.errors import BundleError, StoreError, TcmicroError
 from tcmicro_agent.jsonutil import Reader, loads, read
+from tcmicro_agent.local import Local
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.trial import Comparison
@@ -130,6 +131,14 @@ class Store:
             write_document(path, value.to_document())
         else:
             path.unlink(missing_ok=True)
+
+    def local(self) -> Local:
+        """The temporary rules of this host; none where there never were any."""
+        path = self.var / "local.json"
+        return local.parse(read_document(path)) if path.exists() else local.NOTHING
+
+    def save_local(self, value: Local) -> None:
+        write_document(self.var / "local.json", value.to_document())
 
     # --- the running agent ---
 

@@ -94,7 +94,8 @@ def reinstate(agent: Agent) -> None:
         observed = agent.observe()
         if confirmed is None or bundle is None or observed.pending:
             return
-        books, built = agent.build(observed, bundle)
+        local = agent.local_rules()
+        books, built = agent.build(observed, bundle, local)
         header = replace(built.header, generation=confirmed.generation)
         if observed.live != header:
             numbers = {books.generation: header.generation}
@@ -102,6 +103,7 @@ def reinstate(agent: Agent) -> None:
                 numbers.get(generation, generation): p for generation, p in books.phases.items()
             }
             agent.store.save_books(replace(books, phases=phases))
+            agent.note_local(observed, header.generation, local)
             built = replace(built, header=header)
             agent.execute(plan.plan_policy(observed, bundle, built, None))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tcmicro_agent import attachments, follower, plan, staging, takeover
+from tcmicro_agent import attachments, follower, local_policy, plan, staging, takeover
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import host
 from tcmicro_agent.reconcile import Agent
@@ -46,6 +46,7 @@ def converge(agent: Agent, config: Config) -> list[str]:
         *write_failsafe(agent, config),
         *settle(agent),
         *_restore(agent, config),
+        *local_policy.follow(agent),
         *staging.follow_ceiling(agent, config.mode),
     ]
 

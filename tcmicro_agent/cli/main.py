@@ -15,6 +15,7 @@ from tcmicro_agent.cli import (
     events,
     explain,
     imports,
+    local,
     output,
     sessions,
     staged,
@@ -34,6 +35,7 @@ examples:
   tc-micro policy stage db1.json && tc-micro policy differences
   tc-micro policy validate -i inventories/prod
   tc-micro policy explain web1 db1:5432/tcp -i inventories/prod
+  tc-micro explain 10.0.1.7 self:5432/tcp
   tc-micro session list --limit 20 --json | jq '.sessions[].remote'
   tc-micro event follow --reason default_deny --seconds 60
 """
@@ -112,10 +114,12 @@ def _add_policy(group: Verbs, common: argparse.ArgumentParser) -> None:
     confirm.add_argument("id", metavar="ID")
     confirm.add_argument("--token", required=True)
     add("revert", verbs.policy_revert, "take the pending change back now")
-    add("list", verbs.policy_list, "the live rules with their hits and sources")
+    listing = add("list", verbs.policy_list, "the live rules with their hits and sources")
+    listing.add_argument("--local", action="store_true", help="only this host's temporary rules")
     staged.add_verbs(add, _seconds)
     authoring.add_verbs(add)
     answers.add_verbs(add)
+    local.add_verbs(add)
     imports.add_verb(add)
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from tcmicro_agent.cli import diagnostics, event_text, explain, imports, staged_text
+from tcmicro_agent.cli import diagnostics, event_text, explain, imports, local, staged_text
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import InputErrors, TcmicroError
 from tcmicro_agent.report import document
@@ -87,7 +87,10 @@ def _policy_list(doc: dict[str, Any]) -> str:
         )
         for r in doc["rules"]
     ]
-    return table(("DIRECTION", "ACTION", "PEERS", "SERVICES", "HITS", "RULE", "SOURCE"), rows)
+    rules = table(("DIRECTION", "ACTION", "PEERS", "SERVICES", "HITS", "RULE", "SOURCE"), rows)
+    if not doc["local"]:
+        return rules
+    return f"{local.list_text(doc['local'])}\n\n{rules}" if rows else local.list_text(doc["local"])
 
 
 def _sessions(doc: dict[str, Any]) -> str:
@@ -182,6 +185,8 @@ TEXT = {
     "PolicyDifferences": staged_text.differences,
     "PolicyValidation": diagnostics.text,
     "PolicyFormat": diagnostics.formatted,
+    "PolicyAdd": local.added_text,
+    "PolicyDelete": local.deleted_text,
     "PolicyImport": imports.text,
     "PolicyConfirm": _outcome,
     "PolicyRevert": _outcome,

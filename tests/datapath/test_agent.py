@@ -368,6 +368,60 @@ def test_a_kernel_that_does_not_hold_the_bundle_is_told_loudly(host):
     assert (code, found["agrees"], found["model"]) == (4, None, None)
 
 
+LOCAL = ("--direction", "ingress", "--protocol", "tcp", "--dst-port", str(SERVICE))
+
+
+def test_a_local_rule_rules_above_the_bundle_and_ends_by_itself(host):
+    peer = host.world.peer
+    assert host.run("policy", "add", *LOCAL, "--action", "deny", "--ttl", "9s")[0] == 3
+    host.run("policy", "apply", host.write(OPEN))
+    before = host.status()["policy"]
+    deny = ("--action", "deny", "--src-ip", PEER, "--comment", "abuse")
+    code, added = host.run("policy", "add", *LOCAL, *deny, "--ttl", "1h")
+    assert (code, added["kind"], added["digest"]) == (0, "PolicyAdd", before["digest"])
+    status = host.status()
+    assert status["policy"]["digest"] == before["digest"]
+    assert [rule["in_force"] for rule in status["local"]] == [True]
+    assert status["drift"][0].startswith(f"local rule {added['id']} (deny ingress tcp/{SERVICE}")
+    code, found = host.run("explain", PEER, f"self:{SERVICE}/tcp")
+    assert (code, found["agrees"], found["rule"]) == (3, True, f"local/{added['id']}")
+    assert found["source"] == "local rule: abuse"
+    assert not tcp(peer, US, SERVICE)
+    listed = host.run("policy", "list")[1]
+    assert {rule["rule"] for rule in listed["rules"]} >= {"p/db", "default/ingress"}
+    assert listed["local"][0]["hits"] > 0
+    assert host.run("policy", "apply", host.write(OPEN))[1]["changed"] is False
+    assert host.run("policy", "add", *LOCAL, *deny, "--ttl", "3s")[0] == 0
+    assert host.run("policy", "delete", added["id"])[0] == 0
+    deadline = time.monotonic() + 60
+    while not tcp(peer, US, SERVICE):
+        assert time.monotonic() < deadline, "the agent did not end it"
+    assert (host.status()["local"], host.status()["drift"]) == ([], [])
+    assert host.run("explain", PEER, f"self:{SERVICE}/tcp")[1]["rule"] == "p/db"
+
+
+def test_local_rules_outlast_a_new_bundle_and_the_agent_and_are_deleted_by_id(host):
+    peer = host.world.peer
+    host.run("policy", "apply", host.write(OPEN))
+    allow = ("--action", "allow", "--src-ip", f"{PEER}/32", "--ttl", "1h")
+    _, added = host.run("policy", "add", *LOCAL, *allow)
+    code, applied = host.run("policy", "apply", host.write(CLOSED), "--confirm-within", "60")
+    assert (code, applied["state"]) == (0, "pending")
+    assert tcp(peer, US, SERVICE)
+    assert host.run("policy", "add", *LOCAL, *allow)[0] == 7
+    ticket = applied["transaction"]
+    host.run("policy", "confirm", ticket["id"], "--token", ticket["token"])
+    host.stop(signal.SIGKILL)
+    host.start()
+    assert tcp(peer, US, SERVICE)
+    assert host.run("policy", "stage", host.write(OPEN))[0] == 3
+    assert host.run("policy", "delete", "nobody")[0] == 3
+    code, deleted = host.run("policy", "delete", added["id"])
+    assert (code, deleted["changed"], host.status()["local"]) == (0, True, [])
+    assert not tcp(peer, US, SERVICE)
+    assert host.run("policy", "add", *LOCAL, "--action", "deny", "--ttl", "25h")[0] == 6
+
+
 def test_usage_and_root(host, tmp_path):
     done = subprocess.run(
         [

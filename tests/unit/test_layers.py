@@ -34,13 +34,22 @@ CORE = (
     *TOLD,
     *agent(
         *("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
-        *("config", "plan", "transaction", "trial", "question"),
+        *("config", "plan", "transaction", "trial", "question", "local"),
     ),
 )
 EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
 JOIN = (
     *EDGE,
-    *agent("executor", "reconcile", "attachments", "staging", "takeover", "upkeep", "sweep"),
+    *agent(
+        "executor",
+        "reconcile",
+        "attachments",
+        "staging",
+        "local_policy",
+        "takeover",
+        "upkeep",
+        "sweep",
+    ),
     *agent("report", "listing", "trial_report"),
     *agent("follower", "decisions", "watch", "explanation"),
 )
@@ -68,6 +77,7 @@ ROOMS = {
     "tcmicro_agent.config": Room(
         (*BASE, *agent("policy", "abi", "tables", "tuning", "interfaces")), pure=True
     ),
+    "tcmicro_agent.local": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.question": Room((*BASE, *agent("policy", "config")), pure=True),
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
@@ -80,13 +90,16 @@ ROOMS = {
             "pyroute2",
         )
     ),
-    "tcmicro_agent.store": Room((*BASE, *agent("policy", "config", "transaction", "trial"))),
+    "tcmicro_agent.store": Room(
+        (*BASE, *agent("policy", "config", "transaction", "trial", "local"))
+    ),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.release": Room(),
     "tcmicro_agent.executor": Room(EDGE),
     "tcmicro_agent.reconcile": Room((*EDGE, *agent("executor"))),
     "tcmicro_agent.attachments": Room(EDGE),
     "tcmicro_agent.staging": Room(JOIN),
+    "tcmicro_agent.local_policy": Room(JOIN),
     "tcmicro_agent.takeover": Room(JOIN),
     "tcmicro_agent.upkeep": Room(JOIN),
     "tcmicro_agent.trial_report": Room(JOIN),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tcmicro_agent import abi
 from tcmicro_agent.abi import SlotHeader, TransitionResult, Verdict, Word
+from tcmicro_agent.local import Local
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.store import Books, Store
 from tcmicro_agent.tables import POLICY_MAPS, Tables, checksum, in_slot
@@ -77,6 +78,10 @@ class CutStore(Store):
     def save_comparison(self, value: Comparison | None) -> None:
         self._kernel._write()
         super().save_comparison(value)
+
+    def save_local(self, value: Local) -> None:
+        self._kernel._write()
+        super().save_local(value)
 
 
 class FakeKernel:

@@ -102,6 +102,14 @@ def test_the_model_names_the_rule():
     assert question.model(db, None, ()).reason == "unenforced"
 
 
+@pytest.mark.parametrize(("peer", "kind"), [("10.0.0.2", 8), ("fd00::2", 128)])
+def test_icmp_asks_for_a_ping(peer, kind):
+    ping = replace(POLICY.rules[0], services=(Service(Protocol.ICMP, kind << 8, kind << 8),))
+    policy = replace(POLICY, rules=(replace(ping, any_peer=True),))
+    asked = Question(Direction.INGRESS, ip_address(peer), 1, 0)
+    assert question.model(asked, policy, ()).reason == "rule_allow"
+
+
 @pytest.mark.parametrize(
     ("way", "protocol", "port", "cidr", "asked", "kept"),
     [
