@@ -11,10 +11,10 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test check format artifact bpf lab-up lab-down lab-status bench lock clean clean-lab
+.PHONY: help setup demo test test-kernels check format artifact bpf lab-up lab-down lab-status bench lock clean clean-lab clean-kernels
 
 help: ## List every command
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # no command, but what some commands need
 .PHONY: needs-root
@@ -27,10 +27,14 @@ setup: ## Install what is missing: Debian packages and the pinned Python environ
 demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: needs-root check artifact ## Run every test there is (root; under 25 minutes)
+test: needs-root check artifact ## Run every test there is (root; about an hour)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
+	python -m tools.kernels
+
+test-kernels: needs-root setup bpf ## Boot stock kernels 5.10, 6.1, 6.12 and run the datapath tests there (KERNEL=5.10, ACCEPT=1)
+	@python -m tools.kernels $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ACCEPT),--accept)
 
 check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (under a minute)
 	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
@@ -72,3 +76,6 @@ clean: ## Remove what was built and the environment; the lab stays
 
 clean-lab: lab-down ## Remove the lab with its cached root tree
 	rm -rf .lab
+
+clean-kernels: ## Remove the fetched kernels; the next test-kernels takes the newest
+	rm -rf .kernels

@@ -15,7 +15,7 @@ from tcmicro_agent.datapath.kernel import Kernel
 
 @contextmanager
 def guarding(
-    kernel: Kernel, space: Namespace, *names: str, hook: str = "tcx"
+    kernel: Kernel, space: Namespace, *names: str, hook: str = "auto"
 ) -> Iterator[Datapath]:
     """A fresh datapath, with the programs on these interfaces."""
     found = [hooks.Interface(name, space.inside(socket.if_nametoindex, name)) for name in names]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import Datapath
+from keeping import need_tcx
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath.kernel import Kernel
@@ -25,6 +26,16 @@ def _needs_root() -> None:
         pytest.fail("datapath tests load real programs: run them as root (make test)")
     if not OBJECT.exists():
         pytest.fail(f"{OBJECT} is missing: make bpf")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips, with the reason, what this kernel does not have and what a guest of `make test-kernels` leaves out."""
+    mark = item.get_closest_marker("running_kernel")
+    if mark and os.environ.get("TCM_GUEST"):
+        pytest.skip(f"on the running kernel only: {mark.args[0]}")
+    asked = getattr(item, "callspec", None)
+    if asked and "tcx" in asked.params.values():
+        need_tcx()
 
 
 @pytest.fixture(scope="module")

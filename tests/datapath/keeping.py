@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from harness import Datapath
 from world import World
@@ -21,15 +23,13 @@ FALLBACKS = frozenset(
 
 def need_tcx() -> None:
     if libbpf.programs_at(1, hooks.TCX_ATTACH_TYPES[abi.Direction.INGRESS]) is None:
-        pytest.skip("this kernel has no tcx: it came with 6.6")
+        pytest.skip(f"kernel {os.uname().release} has no tcx: it came with 6.6")
 
 
 class Kept(Datapath):
     """A fresh datapath, and what keeps it attached to the interfaces of `us`; nothing is attached yet."""
 
     def __init__(self, kernel: Kernel, world: World, hook: str) -> None:
-        if hook == "tcx":
-            need_tcx()
         super().__init__(kernel)
         self.world = world
         self.config = Config(hook=HookKind(hook))

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from built import built
 from world import World
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath import hooks, libbpf
 from tcmicro_agent.datapath.kernel import Kernel
-from tools.compile_bpf import compile_object
 
-ROOT = Path(__file__).resolve().parents[2]
-OBJECT = ROOT / "build/tally.bpf.o"
 Count = tuple[int, int]  # packets, bytes
 
 
@@ -34,7 +32,7 @@ class Tally:
 
     def __init__(self, pins: Path) -> None:
         pins.mkdir(parents=True)
-        loaded = libbpf.load(compile_object(ROOT, OBJECT, "tests/datapath/tally.bpf.c"), pins, {})
+        loaded = libbpf.load(built("tally.bpf.c"), pins, {})
         self._stack = ExitStack()
         self._stack.callback(loaded.close)
         self._pin = pins / "program"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from builders import bundle, rule
+from left_out import AGENT
 from world import PEER, PEER6, US, World, connection, talks, tcp
 
 from tcmicro_agent import abi
@@ -90,6 +91,15 @@ class Host:
         path.write_bytes(bundles.canonical(bundles.to_document(policy)))
         return str(path)
 
+    def lose_hooks(self) -> None:
+        """Somebody takes both away: the links of tcx, or the filters on clsact."""
+        links = list((self.pins / "links").iterdir())
+        assert len(links) in (0, 2)
+        for link in links:
+            link.unlink()
+        for way in () if links else ("ingress", "egress"):
+            self.world.us.run("tc", "filter", "del", "dev", "eth0", way)
+
     def configure(self, **content) -> None:
         path = self.root / "etc/tcmicro/agent.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +168,9 @@ def test_from_nothing_to_enforced_and_measured(host):
     assert host.metrics("/other") == "404 tcmicro agent: metrics are at /metrics\n"
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
+@pytest.mark.parametrize(
+    "frozen", [pytest.param(False, id="running", marks=AGENT), pytest.param(True, id="frozen")]
+)
 def test_unconfirmed_policy_goes_away_with_or_without_the_agent(host, frozen):
     host.run("policy", "apply", host.write(OPEN))
     if frozen:
@@ -192,16 +204,14 @@ def test_enforcement_outlives_the_agent_and_the_next_one_takes_over(host):
 
 def test_a_detached_hook_is_put_back(host):
     host.run("policy", "apply", host.write(OPEN))
-    links = list((host.pins / "links").iterdir())
-    assert len(links) == 2
-    for link in links:
-        link.unlink()
+    host.lose_hooks()
     deadline = time.monotonic() + 5
     while host.status()["drift"]:
         assert time.monotonic() < deadline, host.status()
     assert not tcp(host.world.peer, US, 22)
 
 
+@AGENT
 def test_the_hosts_ceiling_is_followed_on_reload(host):
     host.run("policy", "apply", host.write(OPEN))
     host.configure(mode="monitor")
@@ -212,6 +222,7 @@ def test_the_hosts_ceiling_is_followed_on_reload(host):
     assert tcp(host.world.peer, US, SERVICE)
 
 
+@AGENT
 def test_expired_sessions_are_swept_away(host):
     host.configure(mode="protect", sessions={"sweep_s": 1})
     os.kill(host.daemon.pid, signal.SIGHUP)
@@ -245,6 +256,7 @@ def test_a_capacity_that_is_changed_holds_after_a_restart_and_no_flow_is_lost(ho
     kernel.close()
 
 
+@AGENT
 def test_a_take_over_that_was_cut_is_drift_and_no_time_for_a_policy(host):
     (host.pins.parent / "1").mkdir()
     assert host.status()["drift"] == [
@@ -259,6 +271,7 @@ def test_a_take_over_that_was_cut_is_drift_and_no_time_for_a_policy(host):
     (host.pins.parent / "1").mkdir()  # that detach removes it too is looked at after every test
 
 
+@AGENT
 def test_a_bad_config_is_refused_and_changes_nothing(host):
     host.run("policy", "apply", host.write(OPEN))
     host.configure(mode="protekt")
@@ -273,6 +286,7 @@ def test_a_bad_config_is_refused_and_changes_nothing(host):
     host.configure(mode="protect")
 
 
+@AGENT
 def test_a_bad_bundle_is_refused_with_every_fault(host):
     document = bundles.to_document(OPEN)
     document["mode"] = "x"
@@ -285,6 +299,7 @@ def test_a_bad_bundle_is_refused_with_every_fault(host):
     assert host.status()["policy"]["state"] == "none"
 
 
+@AGENT
 def test_a_candidate_is_compared_tried_and_promoted(host):
     peer = host.world.peer
     host.run("policy", "apply", host.write(bundle(egress=Action.ALLOW)))
@@ -327,6 +342,7 @@ def test_a_candidate_is_compared_tried_and_promoted(host):
     assert host.run("policy", "unstage")[1]["changed"] is False
 
 
+@AGENT
 def test_a_flow_is_explained_by_the_kernel_and_by_the_bundle(host):
     code, found = host.run("explain", PEER, f"self:{SERVICE}/tcp")
     assert (code, found["reason"], found["agrees"]) == (0, "unenforced", True)
@@ -353,6 +369,7 @@ def test_a_flow_is_explained_by_the_kernel_and_by_the_bundle(host):
     assert (code, found["verdict"], found["passes"]) == (3, "deny", True)
 
 
+@AGENT
 def test_a_kernel_that_does_not_hold_the_bundle_is_told_loudly(host):
     host.run("policy", "apply", host.write(OPEN))
     kernel = Kernel(host.pins)
@@ -422,6 +439,7 @@ def test_local_rules_outlast_a_new_bundle_and_the_agent_and_are_deleted_by_id(ho
     assert host.run("policy", "add", *LOCAL, "--action", "deny", "--ttl", "25h")[0] == 6
 
 
+@AGENT
 def test_usage_and_root(host, tmp_path):
     done = subprocess.run(
         [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from builders import bundle, rule
-from keeping import Kept
+from keeping import Kept, need_tcx
 from tally import tallies
 from world import PEER, STRANGER, US, Namespace, World, connection, talks, tcp, udp
 
@@ -150,6 +150,7 @@ def test_a_clsact_qdisc_that_somebody_deletes_is_made_again(host, world):
 
 
 def test_another_hook_takes_over_under_a_live_connection(host, world):
+    need_tcx()
     host.converge()
     with connection(world.peer, US, SERVICE) as client:
         for kind in [k for k in HookKind if k is not host.config.hook and k is not HookKind.AUTO]:

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 import pytest
 from builders import bundle, rule
 from harness import Datapath
+from left_out import TWO_CPUS
 from packets import SYN, TCP, echo, tcp_packet, udp_packet
 
 from tcmicro_agent import abi
@@ -155,6 +156,7 @@ def test_what_is_held_and_finds_no_room_is_counted(quiet):
     assert summed(quiet) == 0
 
 
+@TWO_CPUS
 def test_every_decision_of_every_cpu_is_told_one_way(quiet, ring):
     """What was to be told = sent + summed + unsummed, and the sums add up to what was summed."""
     before = counted(quiet)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from builders import bundle, rule
+from built import built
+from left_out import AGENT
 from packets import ACK, RST, SYN, ethernet, tcp_packet
 from test_agent import Host
 from world import PEER, STRANGER, US, World, connection, talks, tcp
@@ -24,10 +26,8 @@ from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import KernelError, MapFullError
 from tcmicro_agent.policy.model import Action
 from tcmicro_agent.tuning import TcpMode, Tuning
-from tools.compile_bpf import compile_object
 
 ROOT = Path(__file__).parents[2]
-OBJECTS = ROOT / "tests/datapath/objects"
 SMALL = {
     **Tuning(capacity=1024, hosts=1024, rules=1024).map_sizes(0),
     "tcm_cidrs4": 1024,
@@ -117,11 +117,11 @@ def test_a_failsafe_that_does_not_fit_takes_nothing_away(ruled):
 
 
 def refused_by_the_verifier(tmp_path: Path) -> Path:
-    return compile_object(ROOT, tmp_path / "x.o", "tests/datapath/objects/refused.bpf.c")
+    return built("objects/refused.bpf.c")
 
 
 def of_another_layout(tmp_path: Path) -> Path:
-    return compile_object(ROOT, tmp_path / "x.o", "tests/datapath/objects/layout.bpf.c")
+    return built("objects/layout.bpf.c")
 
 
 def cut_short(tmp_path: Path) -> Path:
@@ -334,6 +334,7 @@ def denied(host) -> int:
         kernel.close()
 
 
+@AGENT
 def test_a_boot_brings_the_confirmed_policy_back(host):
     before = host.status()["policy"]
     host.stop()
@@ -348,6 +349,7 @@ def test_a_boot_brings_the_confirmed_policy_back(host):
     assert after["rules"] == before["rules"]
 
 
+@AGENT
 def test_a_policy_too_big_is_refused_with_what_to_do(host):
     before = host.status()["policy"]
     too_big = bundle(*(rule(f"p/{n}", f"tcp/{n + 1}") for n in range(1100)))
@@ -359,6 +361,7 @@ def test_a_policy_too_big_is_refused_with_what_to_do(host):
     enforces(host)
 
 
+@AGENT
 def test_a_release_whose_object_cannot_be_loaded_leaves_the_one_before_attached(host, tmp_path):
     host.stop()
     target = host.release / "tcmicro.bpf.o"
@@ -366,7 +369,7 @@ def test_a_release_whose_object_cannot_be_loaded_leaves_the_one_before_attached(
         target.unlink()
         if (made := fault(tmp_path)).exists():
             shutil.copy(made, target)
-            made.unlink()
+            (tmp_path / "x.o").unlink(missing_ok=True)
         assert "tcmicro.bpf.o" in start_fails(host)
         enforces(host)
         status = host.status()
@@ -377,6 +380,7 @@ def test_a_release_whose_object_cannot_be_loaded_leaves_the_one_before_attached(
     enforces(host)
 
 
+@AGENT
 def test_a_spoilt_file_stops_the_agent_and_not_enforcement(host):
     host.run("policy", "apply", host.write(TIGHTER), "--confirm-within", "600")
     host.stop()

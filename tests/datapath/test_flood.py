@@ -12,6 +12,7 @@ import flooding
 import pytest
 from builders import bundle, rule
 from harness import Datapath
+from left_out import SEARCH
 from packets import ACK, SYN, tcp_packet, udp_packet
 from world import PEER, PEER6, US, US6, World, connection, talks, tcp
 
@@ -196,6 +197,7 @@ def test_random_sources_blame_nobody(exposed, family):
     assert rates.flood(exposed.kernel).sources == []
 
 
+@SEARCH
 def test_a_bucket_of_many_is_held_by_no_bystander(exposed, family):
     bystander = family.source(0)
     others = list(colliding(family, bystander, 3))
@@ -206,6 +208,7 @@ def test_a_bucket_of_many_is_held_by_no_bystander(exposed, family):
     assert rates.flood(exposed.kernel).sources == []
 
 
+@SEARCH
 def test_an_offender_in_the_same_bucket_does_not_make_one_of_a_bystander(exposed, family):
     bystander = family.source(0)
     [offender] = colliding(family, bystander, 1)

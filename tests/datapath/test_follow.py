@@ -15,6 +15,7 @@ from datetime import datetime
 import pytest
 from builders import bundle, rule
 from flooding import call
+from left_out import AGENT
 from test_agent import Host
 from world import PEER, US, World, connection, talks, tcp
 
@@ -25,6 +26,8 @@ from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.events import reason_bits
 from tcmicro_agent.policy.model import Action
 from tcmicro_agent.tuning import DECISIONS
+
+pytestmark = AGENT
 
 SERVICE = 5432
 OPEN = bundle(rule("p/db", f"tcp/{SERVICE}", (1,)), endpoints={PEER: 1}, egress=Action.ALLOW)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from keeping import FALLBACKS, need_tcx
+from left_out import AGENT
 from test_agent import OPEN, SERVICE, Host
 from world import US, World, connection, talks, tcp
 
@@ -102,6 +103,7 @@ def test_another_kind_of_hook_by_reload_keeps_connections(host, world):
     assert not tcp(world.peer, US, 22)
 
 
+@AGENT
 def test_names_that_fit_nothing_are_drift_and_let_nothing_go(host):
     reload(host, interfaces=["eth1"])
     wrong = "eth1: named in interfaces, not guarded: there is no such interface"
@@ -116,6 +118,7 @@ def test_names_that_fit_nothing_are_drift_and_let_nothing_go(host):
     until(lambda: host.status()["drift"] == [])
 
 
+@AGENT
 def test_who_is_not_guarded_is_named_with_the_reason(host, world):
     world.us.ip("link", "add", "i0", "up", "type", "ifb")
     [found] = host.status()["datapath"]["unguarded"]

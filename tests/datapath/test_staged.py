@@ -11,6 +11,7 @@ from threading import Barrier, Thread
 
 import pytest
 from builders import bundle, rule
+from left_out import TWO_CPUS
 from packets import ACK, SYN, echo, tcp_packet, udp_packet
 
 from tcmicro_agent import abi, plan, staging, trial_report
@@ -156,6 +157,7 @@ def test_pings_differ_as_one_kind_of_flow_not_by_identifier(agent, datapath):
     assert (row["protocol"], row["port"], row["flows"]) == ("icmp", 0, 5)
 
 
+@TWO_CPUS
 def test_no_difference_is_lost_between_processors(agent, datapath):
     agent.apply(SHUT)
     staging.stage(agent, OPEN, COMPARE)

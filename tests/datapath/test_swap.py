@@ -12,6 +12,7 @@ import packets as p
 import pytest
 from builders import bundle, rule
 from harness import Datapath, Judge
+from left_out import TWO_CPUS
 from load import Pings, load
 from policies import QUIET
 from seeds import base_seed, scaled
@@ -83,6 +84,7 @@ def friendly(random: Random) -> Bundle:
     )
 
 
+@TWO_CPUS
 @pytest.mark.parametrize("hook", ["tcx", "clsact"])
 def test_a_thousand_swaps_lose_nothing_that_all_policies_allow(
     quiet, world, bpffs, kernel, hook, say
@@ -174,6 +176,7 @@ def reasons_under_swaps(datapath: Datapath, port: int, runs: int, swap) -> tuple
     return reasons, f"{found.total()} verdicts, {swaps} swaps"
 
 
+@TWO_CPUS
 @pytest.mark.parametrize(
     ("port", "expected"), [(ALWAYS, ALLOWED), (NEVER, {Reason.RULE_DENY})], ids=["always", "never"]
 )
@@ -183,6 +186,7 @@ def test_no_packet_sees_parts_of_two_policies(quiet, port, expected, say):
     assert set(found) <= expected, found
 
 
+@TWO_CPUS
 @pytest.mark.parametrize("port", [ALWAYS, NEVER])
 def test_these_probes_see_a_policy_that_is_rewritten_where_it_rules(quiet, port):
     """So the test above can fail: the same swap in the live slot shows its seams."""

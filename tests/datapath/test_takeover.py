@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from builders import bundle, rule
+from built import built
 from witness import Witness
 from world import PEER, US, World, ping, tcp
 
@@ -24,7 +25,6 @@ from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.store import Applied, Books, Store
 from tcmicro_agent.takeover import Step
 from tcmicro_agent.tuning import Tuning
-from tools.compile_bpf import compile_object
 
 ROOT = Path(__file__).parents[2]
 OBJECT = ROOT / "build/tcmicro.bpf.o"
@@ -46,7 +46,7 @@ class Site:
     world: World
     store: Store
     top: Path
-    hook: str = "tcx"
+    hook: str = "auto"
 
     def agent(self, number: int = OURS) -> Agent:
         return Agent(Kernel(self.top / str(number)), self.store)
@@ -272,13 +272,13 @@ def test_an_abi_is_not_left_for_a_policy_that_cannot_be_built(site):
 
 
 def attach_abi_1(site, tmp_path) -> Path:
-    """Its programs, attached by tcx, and books that say what it enforced."""
+    """Its programs, attached, and books that say what it enforced."""
     pins = site.top / "1"
     for name in ("programs", "links"):
         (pins / name).mkdir(parents=True)
-    path = compile_object(ROOT, tmp_path / "abi1.o", "tests/datapath/objects/abi1.bpf.c")
+    path = built("objects/abi1.bpf.c")
     loaded = libbpf.load(path, pins, {})
-    hook = hooks.Tcx(pins / "links")
+    hook = site.world.us.inside(hooks.choose, "auto", pins / "links", site.interface)
     for direction in abi.Direction:
         program = loaded.programs[f"tcm_{direction.name.lower()}"]
         site.world.us.inside(hook.attach, site.interface, direction, program)
@@ -346,7 +346,7 @@ def test_tables_that_are_not_laid_out_as_they_should_be_are_left_alone(site, tmp
 
 def test_programs_are_swapped_up_down_and_up_again_under_live_traffic(site, tmp_path):
     """Two builds that differ take turns over the same maps."""
-    other = compile_object(ROOT, tmp_path / "other.o", "tests/datapath/objects/variant.bpf.c")
+    other = built("objects/variant.bpf.c")
     agent = site.start()
     agent.apply(POLICY)
     with Witness(site.world, SERVICE) as seen:

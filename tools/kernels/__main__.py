@@ -1,0 +1,138 @@
+"""`make test-kernels`: the datapath tests and the verifier's counts on stock kernels of every supported age."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tools.compile_bpf import OBJECT, compile_object
+from tools.kernels import boot, figures, image, outcome, packages, verifier
+from tools.kernels.outcome import Outcome
+from tools.process import ToolError
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".kernels"
+BUILD = ROOT / "build"
+TESTS = "tests/datapath"
+BASELINE = ROOT / TESTS / "verifier.json"
+INIT = Path(__file__).with_name("guest.sh")
+GUESTS = len(packages.WANTED)  # at once: what they share of the CPUs is the same in the end
+EXAMPLES_SCALE = "0.1"
+REDUCED = (
+    f"in the guests: TCM_EXAMPLES_SCALE={EXAMPLES_SCALE}, because an emulated packet costs some ten real ones and every"
+    " random example was tried on the running kernel; one CPU, because guest time counts its instructions"
+)
+
+begun = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"{time.monotonic() - begun:6.0f} s  {text}", flush=True)
+
+
+def settings(tests: list[str]) -> str:
+    """Shell lines for the guest's init."""
+    values = {
+        "CHECKOUT": str(ROOT),
+        "TESTS": " ".join(tests),
+        "TCM_GUEST": "1",
+        "TCM_EXAMPLES_SCALE": EXAMPLES_SCALE,
+        "CI": os.environ.get("CI", ""),
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def guest(kernel: packages.Kernel, parts: list[Path], baseline: figures.Baseline) -> Outcome:
+    """Boots one kernel and keeps its console and its test results below build/."""
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"run-{kernel.series}-") as work:
+        files = boot.Guest(Path(work))
+        image.join([parts[0], kernel.modules, *parts[1:]], files.initrd)
+        say(f"{kernel.series}: boots {kernel.release} (package {kernel.version})")
+        try:
+            results = boot.run(kernel.vmlinuz, files)
+        except ToolError as exc:
+            return outcome.failed(kernel.release, str(exc))
+        finally:
+            if files.console.exists():
+                shutil.copy(files.console, BUILD / f"console-kernel-{kernel.series}.log")
+    (BUILD / f"junit-kernel-{kernel.series}.xml").write_text(results.get("junit.xml", ""))
+    judged = outcome.of_guest(results, kernel.release, baseline)
+    for line in outcome.summary(judged):
+        say(line)
+    return judged
+
+
+def run(series: list[str], tests: list[str], baseline: figures.Baseline) -> list[Outcome]:
+    """The running kernel's verifier, then every wanted guest."""
+    running = outcome.of_verifier(json.dumps(verifier.measure(OBJECT)), baseline)
+    say(f"{running.series}: verifier counts of the running kernel, {running.release}")
+    CACHE.mkdir(exist_ok=True)
+    wanted = [kernel for kernel in packages.WANTED if kernel.series in series]
+    kernels = [packages.fetch(kernel, CACHE) for kernel in wanted]
+    userland = packages.userland(CACHE)
+    say(f"kernels and userland are in {CACHE.relative_to(ROOT)}/")
+    for program in sorted((ROOT / TESTS).rglob("*.bpf.c")):
+        compile_object(ROOT, BUILD / f"{program.stem}.o", str(program.relative_to(ROOT)))
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="checkout-") as work:
+        checkout = Path(work) / "checkout.cpio"
+        image.checkout(ROOT, INIT, settings(tests), checkout)
+        with ThreadPoolExecutor(GUESTS) as pool:
+            parts = [userland, checkout]
+            try:
+                found = list(pool.map(lambda kernel: guest(kernel, parts, baseline), kernels))
+            finally:
+                boot.given_up.set()
+    return [running, *found]
+
+
+def report(outcomes: list[Outcome], baseline: figures.Baseline, *, accept: bool) -> list[str]:
+    """Prints the table, writes build/kernels.json and, if asked to, the baseline; returns the faults."""
+    measured = {one.series: one.insns for one in outcomes if one.insns}
+    print("\n".join(figures.table(measured, baseline)))
+    (BUILD / "kernels.json").write_text(json.dumps(outcome.document(outcomes), indent=1) + "\n")
+    if accept:
+        text = json.dumps(figures.accepted(baseline, measured), indent=1)
+        BASELINE.write_text(text + "\n")
+        print(f"accepted: {BASELINE.relative_to(ROOT)}")
+    elif new := figures.unknown(measured, baseline):
+        print(f"not in {BASELINE.relative_to(ROOT)}: {', '.join(new)}: make test-kernels ACCEPT=1")
+    return [fault for one in outcomes for fault in one.faults]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make test-kernels", description=__doc__)
+    known = [kernel.series for kernel in packages.WANTED]
+    parser.add_argument("--kernel", action="append", choices=known, help="only this series")
+    parser.add_argument("--accept", action="store_true", help="make the counts the new baseline")
+    parser.add_argument("tests", nargs="*", default=[TESTS])
+    options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))  # no guest and no file stays behind
+    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    try:
+        if platform.machine() != "x86_64":
+            raise ToolError(f"this machine is {platform.machine()}, the stock kernels are amd64")
+        limits = {} if options.accept else baseline
+        outcomes = run(options.kernel or known, options.tests, limits)
+    except ToolError as exc:
+        print(f"test-kernels: {exc}", file=sys.stderr)
+        return 1
+    faults = report(outcomes, baseline, accept=options.accept)
+    print(f"reduced {REDUCED}")
+    for fault in faults:
+        print(f"test-kernels: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

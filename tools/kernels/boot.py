@@ -1,0 +1,128 @@
+"""One guest from power-on to its results, by qemu without hardware virtualization, which this may itself run under.
+
+Guest time counts instructions (icount), not seconds: a busy machine makes a test slow but never late, and a guest
+that only waits jumps to the end of the wait. The price: one CPU runs, of two that the kernel believes possible.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.process import ToolError
+
+MEMORY = 1536  # MiB: the initramfs twice while it is unpacked, and the tests
+STILL = 900  # seconds without a word on the console: it hangs
+LIMIT = 7200  # seconds in all, on a busy machine
+TAIL = 30  # lines of the console that are shown
+# Nothing that slows an emulated CPU without changing what a program or its verifier does.
+COMMAND_LINE = (
+    "console=ttyS0 panic=-1 loglevel=4 mitigations=off init_on_alloc=0 audit=0 apparmor=0"
+)
+
+given_up = threading.Event()  # no guest outlives whoever waits for it
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Files of one boot, all in one folder."""
+
+    folder: Path
+
+    @property
+    def initrd(self) -> Path:
+        return self.folder / "initrd"
+
+    @property
+    def console(self) -> Path:
+        return self.folder / "console.log"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results.tar.gz"
+
+
+def argv(vmlinuz: Path, guest: Guest) -> list[str]:
+    return [
+        *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-accel", "tcg,tb-size=512", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm"),
+        *("-cpu", "qemu64", "-smp", "1,maxcpus=2", "-m", str(MEMORY)),
+        *("-kernel", str(vmlinuz), "-initrd", str(guest.initrd), "-append", COMMAND_LINE),
+        *("-serial", f"file:{guest.console}", "-serial", f"file:{guest.results}"),
+    ]
+
+
+def run(vmlinuz: Path, guest: Guest) -> dict[str, str]:
+    """Boots, waits for the end and returns what the guest handed out, text by file name."""
+    with _started(argv(vmlinuz, guest)) as machine:
+        reason = _wait(machine, guest.console)
+    if reason:
+        raise ToolError(f"{reason}; the console ends with:\n{tail(_text(guest.console))}")
+    return results(guest.results.read_bytes(), _text(guest.console))
+
+
+def results(archive: bytes, console: str) -> dict[str, str]:
+    """Text by file name; a guest that handed out nothing did not come to its end."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            found = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+            return {
+                name.removeprefix("./"): file.read().decode()
+                for name, file in found.items()
+                if file
+            }
+    except (tarfile.TarError, EOFError) as exc:
+        raise ToolError(
+            f"it switched off without whole results; the console ends with:\n{tail(console)}"
+        ) from exc
+
+
+def tail(console: str) -> str:
+    lines = [line.rstrip() for line in console.splitlines() if line.strip()]
+    return "\n".join(f"    {line}" for line in lines[-TAIL:]) or "    nothing at all"
+
+
+@contextlib.contextmanager
+def _started(words: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        machine = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    except FileNotFoundError as exc:
+        raise ToolError(f"{words[0]} is not installed; run 'make setup'") from exc
+    try:
+        yield machine
+    finally:
+        machine.kill()
+        machine.wait()
+
+
+def _wait(machine: subprocess.Popen[bytes], console: Path) -> str:
+    """Until it ends, or says nothing for too long; why it was given up, or nothing."""
+    begun = spoke = time.monotonic()
+    size = 0
+    while machine.poll() is None:
+        now, grown = time.monotonic(), _size(console)
+        if grown != size:
+            spoke, size = now, grown
+        if given_up.is_set():
+            return "given up"
+        if now - begun > LIMIT:
+            return f"no end after {LIMIT} s"
+        if now - spoke > STILL:
+            return f"hangs: no word on the console for {STILL} s"
+        time.sleep(0.5)
+    return "" if machine.returncode == 0 else f"qemu ended with exit code {machine.returncode}"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
