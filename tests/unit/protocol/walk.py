@@ -129,7 +129,7 @@ class Real:
     def plan_of(self, name: str, within: int) -> list[plan.Op]:
         """What the agent would do on this host."""
         seen, value = self.agent.observe(), BUNDLES[name]
-        built = self.agent._encode(seen, value, self.agent._next_books(seen, value))
+        _, built = self.agent.build(seen, value)
         pending = self.agent._arm(seen, built.header, TICK_S) if within else None
         return plan.plan_policy(seen, value, built, pending)
 
