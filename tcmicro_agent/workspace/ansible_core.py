@@ -40,8 +40,6 @@ def document(sources: Sequence[str], hosts_group: str) -> dict[str, Any]:
     """What `parse_inventory` reads, with the hosts of that group."""
     named = ", ".join(sources)
     manager, variables = _asked(named, lambda: _open(sources))
-    for source in manager.unread:
-        raise InventoryFault(source, "Ansible cannot read it as an inventory; it says why above")
     group = manager.groups.get(hosts_group)
     hosts = [host.name for host in group.get_hosts()] if group else []
     if not hosts:
@@ -54,20 +52,25 @@ def document(sources: Sequence[str], hosts_group: str) -> dict[str, Any]:
 
 
 class _Manager(InventoryManager):  # type: ignore[misc]  # ansible-core has no types
-    """Passes over policies that lie inside an inventory, whatever ansible.cfg says, and remembers what it could
-    not read, which Ansible takes for an empty inventory."""
+    """Whatever ansible.cfg says, passes over policies that lie inside an inventory, and refuses what it cannot read,
+    which Ansible takes for an empty inventory."""
 
     def __init__(self, loader: Any, sources: Sequence[str]) -> None:
         self._wanted = {_absolute(source): source for source in sources}
-        self.unread: list[str] = []
         super().__init__(loader=loader, sources=list(self._wanted))
 
     def parse_source(self, source: str, cache: bool = False) -> bool:  # noqa: FBT001, FBT002 - as Ansible has it
         if os.path.basename(source) == DIRECTORY and os.path.isdir(source):
             return False
-        found = bool(super().parse_source(source, cache=cache))
-        if not found and source in self._wanted:
-            self.unread.append(self._wanted[source])
+        if source not in self._wanted:
+            return bool(super().parse_source(source, cache=cache))
+        try:
+            found = bool(super().parse_source(source, cache=cache))
+        except AnsibleError:  # ansible.cfg may ask for that
+            found = False
+        if not found:
+            text = "Ansible cannot read it as an inventory; it says why above"
+            raise InventoryFault(self._wanted[source], text)
         return found
 
 
@@ -98,6 +101,8 @@ def _asked(source: str, work: Callable[[], T]) -> T:
     """What Ansible answers. Plugins of other people may fail in any way."""
     try:
         return work()
+    except InventoryFault:
+        raise
     except AnsibleError as exc:
         raise InventoryFault(source, " ".join(str(exc.message).split())) from exc
     except Exception as exc:

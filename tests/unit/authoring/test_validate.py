@@ -144,6 +144,86 @@ def test_sarif_names_rules_places_and_levels(run, here):
     assert "region" not in found["results"][1]["locations"][0]["physicalLocation"]
 
 
+# Objects of the log with the members that the published schema of SARIF 2.1.0 allows (of those we use) and requires.
+MULTI = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["text"],
+    "properties": {"text": {"type": "string"}},
+}
+URI = {"type": "string", "pattern": r"^https://\S+$"}
+COUNT = {"type": "integer", "minimum": 1}
+LEVEL = {"enum": ["none", "note", "warning", "error"]}
+
+
+def closed(required, **properties):
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": required,
+        "properties": properties,
+    }
+
+
+def many(items):
+    return {"type": "array", "items": items, "uniqueItems": True}
+
+
+RULE = closed(
+    ["id"],
+    id={"type": "string"},
+    name={"type": "string"},
+    shortDescription=MULTI,
+    fullDescription=MULTI,
+    help=MULTI,
+    helpUri=URI,
+    defaultConfiguration=closed([], level=LEVEL),
+)
+DRIVER = closed(
+    ["name"],
+    name={"type": "string"},
+    version={"type": "string"},
+    informationUri=URI,
+    rules=many(RULE),
+)
+PLACE = closed(
+    [],
+    artifactLocation=closed([], uri={"type": "string", "pattern": r"^[A-Za-z0-9._~/%:-]+$"}),
+    region=closed([], startLine=COUNT, startColumn=COUNT),
+)
+RESULT = closed(
+    ["message"],
+    ruleId={"type": "string"},
+    ruleIndex={"type": "integer", "minimum": 0},
+    level=LEVEL,
+    message=MULTI,
+    locations={"type": "array", "items": closed([], physicalLocation=PLACE)},
+)
+LOG = closed(
+    ["version", "runs"],
+    **{"$schema": URI},
+    version={"const": "2.1.0"},
+    runs={
+        "type": "array",
+        "items": closed(
+            ["tool"],
+            tool=closed(["driver"], driver=DRIVER),
+            columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+            results={"type": "array", "items": RESULT},
+        ),
+    },
+)
+
+
+@pytest.mark.parametrize("arguments", [["-i", "hosts"], ["-i", "nowhere"], ["odd name é.yml"], []])
+def test_sarif_has_the_published_structure(run, here, arguments):
+    import jsonschema
+
+    (here / "odd name é.yml").write_text("[\n")
+    _, out = run("-o", "sarif", *arguments)
+    jsonschema.validate(json.loads(out), LOG)
+
+
 def test_where_the_packages_of_the_controller_are_missing_it_says_so(here):
     """As on a fleet host, in a process of its own."""
     program = (
