@@ -40,7 +40,7 @@ FLOWS = [
     ids=["iptables", "nftables"],
 )
 def test_import_judges_as_the_original_or_says_so(reader, writer):
-    random, exact, differing = Random(SEED), 0, 0
+    random, exact = Random(SEED), 0
     for _ in range(FIREWALLS):
         firewall = random_firewall(random)
         text = writer(firewall)
@@ -53,9 +53,8 @@ def test_import_judges_as_the_original_or_says_so(reader, writer):
             flow = NewFlow(Direction.INGRESS, ip_address(peer), PROTOCOLS[protocol], port)
             now = evaluate(bundle, flow).action is Action.ALLOW
             if now != firewall.judge(peer, protocol, port):
-                differing += 1
                 assert effects & TOLD[now], (
                     f"TCM_SEED={SEED}: {flow} {now=}, not reported\n{text}\n{policy}"
                 )
     assert exact > FIREWALLS // 3, f"TCM_SEED={SEED}: hardly any was carried over whole"
-    assert differing > 0, f"TCM_SEED={SEED}: the firewalls hold nothing that cannot be carried"
+    assert exact < FIREWALLS, f"TCM_SEED={SEED}: the firewalls hold nothing that cannot be carried"
