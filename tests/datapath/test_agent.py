@@ -388,6 +388,7 @@ def test_a_kernel_that_does_not_hold_the_bundle_is_told_loudly(host):
 LOCAL = ("--direction", "ingress", "--protocol", "tcp", "--dst-port", str(SERVICE))
 
 
+@AGENT
 def test_a_local_rule_rules_above_the_bundle_and_ends_by_itself(host):
     peer = host.world.peer
     assert host.run("policy", "add", *LOCAL, "--action", "deny", "--ttl", "9s")[0] == 3
@@ -417,6 +418,7 @@ def test_a_local_rule_rules_above_the_bundle_and_ends_by_itself(host):
     assert host.run("explain", PEER, f"self:{SERVICE}/tcp")[1]["rule"] == "p/db"
 
 
+@AGENT
 def test_local_rules_outlast_a_new_bundle_and_the_agent_and_are_deleted_by_id(host):
     peer = host.world.peer
     host.run("policy", "apply", host.write(OPEN))
