@@ -1,0 +1,64 @@
+"""The services hold no more rights than they need: judged by systemd itself, where it is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).resolve().parents[2] / "tcmicro_agent/units"
+EXPOSURE = re.compile(r"Overall exposure level for \S+: (\d+\.\d+)")
+MOST = 3.0  # of 10, what systemd-analyze calls OK
+OFFLINE_SINCE = 250
+
+
+def systemd_version() -> int:
+    if shutil.which("systemd-analyze") is None:
+        return 0
+    done = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True)
+    found = re.match(r"systemd (\d+)", done.stdout)
+    return int(found[1]) if found else 0
+
+
+def settings(name: str) -> dict[str, list[str]]:
+    """Values of a unit file by key, in order."""
+    found: dict[str, list[str]] = {}
+    for line in (UNITS / name).read_text().splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.skipif(
+    systemd_version() < OFFLINE_SINCE, reason=f"no systemd-analyze from {OFFLINE_SINCE} on here"
+)
+@pytest.mark.parametrize("name", ["tcmicro-agent.service"])
+def test_exposure_is_low(name):
+    argv = ["systemd-analyze", "security", "--offline=true", str(UNITS / name)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    found = EXPOSURE.search(done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= MOST, done.stdout
+
+
+def test_agent_has_the_three_capabilities_of_a_loader():
+    unit = settings("tcmicro-agent.service")
+    assert unit["CapabilityBoundingSet"] == ["CAP_BPF CAP_PERFMON CAP_NET_ADMIN"]
+    assert unit["AmbientCapabilities"] == [""]
+    assert unit["NoNewPrivileges"] == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("ProtectKernelTunables", "bpffs would be read-only"),
+        ("ProtectProc", "the follower of events would look dead"),
+        ("ProcSubset", "memory and forwarding are read below /proc"),
+    ],
+)
+def test_what_would_break_the_agent_is_left_out(key, why):
+    assert key not in settings("tcmicro-agent.service"), why
