@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import abi, takeover, trial_report
+from tcmicro_agent import abi, guard, takeover, trial_report
 from tcmicro_agent.attachments import Survey, survey
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import host, rates
@@ -35,7 +35,7 @@ def status(agent: Agent, config: Config) -> dict[str, Any]:
         agent=_process(agent.store.agent()),
         **{**found, "drift": [*found["drift"], *map(_local_drift, local)]},
         local=local,
-        transaction=_transaction(agent.transaction(), agent.clock.boot_ms()),
+        transaction=transaction(agent.transaction(), agent.clock.boot_ms()),
         counters=_totals(agent) if loaded else {},
         sessions=_session_total(agent) if loaded else 0,
         syn_flood=syn_flood(agent) if loaded else None,
@@ -164,7 +164,7 @@ def _policy(agent: Agent) -> dict[str, Any]:
     }
 
 
-def _transaction(found: Transaction | None, now_ms: int) -> dict[str, Any] | None:
+def transaction(found: Transaction | None, now_ms: int) -> dict[str, Any] | None:
     if found is None:
         return None
     left = (found.deadline_ms - now_ms) / 1000
@@ -176,6 +176,14 @@ def _transaction(found: Transaction | None, now_ms: int) -> dict[str, Any] | Non
         "previous_generation": found.previous_generation,
         "deadline_in_s": round(left, 1) if found.state is State.PENDING else None,
     }
+
+
+def release_transaction(found: guard.Transaction | None, now_ms: int) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    left = (found.deadline_ms - now_ms) / 1000
+    pending = found.state is guard.State.PENDING
+    return {**found.to_document(), "deadline_in_s": round(left, 1) if pending else None}
 
 
 def _totals(agent: Agent) -> dict[str, dict[str, int]]:

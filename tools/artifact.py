@@ -19,7 +19,7 @@ from tools.process import ToolError
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 LAUNCHER = "bin/tc-micro"
-UNIT = "tcmicro-agent.service"
+UNITS = "tcmicro_agent/units"
 VERSION_FORM = re.compile(r"\d+\.\d+\.\d+[0-9A-Za-z.+]*")
 
 
@@ -69,7 +69,7 @@ def release_tree(source: Path, version: str) -> dict[str, bytes]:
     }
     files = {
         LAUNCHER: (source / "tools/launcher.py").read_bytes(),
-        UNIT: (source / "tcmicro_agent/units" / UNIT).read_bytes(),
+        **{path.name: path.read_bytes() for path in sorted((source / UNITS).iterdir())},
         "tcmicro.bpf.o": kernel_object(source),
         "LICENSE": (source / "LICENSE").read_bytes(),
         **{f"lib/{name}": content for name, content in library.items()},

@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "--metrics-port", type=int, metavar="PORT", help="default: as this host is configured"
     )
     add("run", verbs.run, "the agent itself (tcmicro-agent.service)")
+    add("restore", verbs.restore, "what the agent does first, once (tcmicro-boot.service)")
     add("detach", verbs.detach, "remove our programs and pins: nothing is enforced any more")
     _add_policy(
         _group(verb, "policy", "what this host enforces, and policies as people write them"), common
@@ -91,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
     stats("show", verbs.stats_show, "packets and bytes by direction and reason")
     explain.add_verb(add)
     _add_events(_group(verb, "event", "what the kernel decides, as it decides it"), common)
+    txn = _adder(_group(verb, "txn", "changes that wait to be confirmed, or did last"), common)
+    txn("show", verbs.txn_show, "the last change of policy and of release")
     failsafe = _adder(_group(verb, "failsafe", "what stays open whatever policy says"), common)
     failsafe("set", verbs.failsafe_set, "replace it").add_argument("file", metavar="FILE")
     return top

@@ -74,6 +74,17 @@ def _transaction_line(transaction: dict[str, Any] | None) -> str:
     return f"{transaction['id']}: generation {transaction['generation']} {transaction['state']}{waiting}"
 
 
+def _transactions(doc: dict[str, Any]) -> str:
+    release = doc["release"]
+    if release is None:
+        return f"policy   {_transaction_line(doc['policy'])}\nrelease  none"
+    left = release["deadline_in_s"]
+    waiting = f", {left} s left" if left is not None else ""
+    cause = f" ({release['cause']})" if release["cause"] else ""
+    line = f"{release['id']}: {release['previous']} to {release['version']} {release['state']}{cause}{waiting}"
+    return f"policy   {_transaction_line(doc['policy'])}\nrelease  {line}"
+
+
 def _policy_list(doc: dict[str, Any]) -> str:
     rows = [
         (
@@ -191,7 +202,9 @@ TEXT = {
     "PolicyConfirm": _outcome,
     "PolicyRevert": _outcome,
     "Preflight": _preflight,
+    "Transactions": _transactions,
     "Detach": _done,
+    "Restore": _done,
     "Failsafe": _done,
     "SessionFlush": _done,
 }

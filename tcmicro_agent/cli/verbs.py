@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import attachments, listing, release, report, takeover
+from tcmicro_agent import attachments, guard, listing, release, report, takeover, upkeep
 from tcmicro_agent import config as configuration
 from tcmicro_agent import preflight as checks
 from tcmicro_agent.datapath import predecessors
+from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.reconcile import Agent, Outcome
@@ -65,6 +66,26 @@ def policy_confirm(args: argparse.Namespace) -> Result:
 
 def policy_revert(_: argparse.Namespace) -> Result:
     return report.document("PolicyRevert", **outcome(agent().revert())), 0
+
+
+def txn_show(_: argparse.Namespace) -> Result:
+    """The last change of policy and of release, and how long they still wait."""
+    here, now_ms = agent(), Clock().boot_ms()
+    policy = report.transaction(here.transaction(), now_ms)
+    release = report.release_transaction(guard.Host().read(), now_ms)
+    return report.document("Transactions", policy=policy, release=release), 0
+
+
+def restore(_: argparse.Namespace) -> Result:
+    """What the agent does first: programs, hooks, failsafe, the confirmed policy (tcmicro-boot.service)."""
+    here = agent()
+    config = here.store.config()
+    done = [
+        *upkeep.load(here, release.ROOT, config),
+        *upkeep.converge(here, config),
+        *attachments.Attachments(here.kernel).converge(config),
+    ]
+    return report.document("Restore", changed=bool(done), done=done), 0
 
 
 def failsafe_set(args: argparse.Namespace) -> Result:

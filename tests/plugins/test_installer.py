@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import Reply
+from ansible_collections.tcmicro.fleet.plugins.module_utils.guard import Guard
 from ansible_collections.tcmicro.fleet.plugins.module_utils.installer import Clock, Installer
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import (
     DIGEST_FILE,
@@ -103,7 +104,11 @@ def host(tmp_path):
 @pytest.fixture
 def installer(host):
     clock = Clock(now=lambda: host.time, sleep=host.sleep)
-    return Installer(host.layout, host, host.at, clock)
+    return Installer(host.layout, host, host.at, Guard(host.layout, no_program), clock)
+
+
+def no_program(argv):
+    raise AssertionError(f"these releases have no guard to run: {argv}")
 
 
 def bring(installer, version, *, back=False):

@@ -37,7 +37,7 @@ CORE = (
         *("config", "plan", "transaction", "trial", "question", "local"),
     ),
 )
-EDGE = (*CORE, *agent("datapath", "store", "preflight", "release", "version"))
+EDGE = (*CORE, *agent("datapath", "store", "preflight", "guard", "release", "version"))
 JOIN = (
     *EDGE,
     *agent(
@@ -94,6 +94,7 @@ ROOMS = {
         (*BASE, *agent("policy", "config", "transaction", "trial", "local"))
     ),
     "tcmicro_agent.preflight": Room(),
+    "tcmicro_agent.guard": Room(),
     "tcmicro_agent.release": Room(),
     "tcmicro_agent.executor": Room(EDGE),
     "tcmicro_agent.reconcile": Room((*EDGE, *agent("executor"))),

@@ -13,6 +13,7 @@ UNITS = Path(__file__).resolve().parents[2] / "tcmicro_agent/units"
 EXPOSURE = re.compile(r"Overall exposure level for \S+: (\d+\.\d+)")
 MOST = 3.0  # of 10, what systemd-analyze calls OK
 OFFLINE_SINCE = 250
+SERVICES = ("tcmicro-agent.service", "tcmicro-boot.service", "tcmicro-guard@.service")
 
 
 def systemd_version() -> int:
@@ -36,7 +37,7 @@ def settings(name: str) -> dict[str, list[str]]:
 @pytest.mark.skipif(
     systemd_version() < OFFLINE_SINCE, reason=f"no systemd-analyze from {OFFLINE_SINCE} on here"
 )
-@pytest.mark.parametrize("name", ["tcmicro-agent.service"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_exposure_is_low(name):
     argv = ["systemd-analyze", "security", "--offline=true", str(UNITS / name)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
@@ -52,13 +53,32 @@ def test_agent_has_the_three_capabilities_of_a_loader():
     assert unit["NoNewPrivileges"] == ["yes"]
 
 
+@pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize(
     ("key", "why"),
     [
-        ("ProtectKernelTunables", "bpffs would be read-only"),
+        ("ProtectKernelTunables", "bpffs would be read-only, and a container's boot id another"),
+        ("ProtectControlGroups", "a container's boot id would be another"),
         ("ProtectProc", "the follower of events would look dead"),
-        ("ProcSubset", "memory and forwarding are read below /proc"),
+        ("ProcSubset", "memory, forwarding and the boot id are read below /proc"),
     ],
 )
-def test_what_would_break_the_agent_is_left_out(key, why):
-    assert key not in settings("tcmicro-agent.service"), why
+def test_what_would_break_the_services_is_left_out(name, key, why):
+    assert key not in settings(name), why
+
+
+def test_boot_waits_for_nobody():
+    for name in ("tcmicro-boot.service", "tcmicro-guard@.service"):
+        unit = settings(name)
+        assert unit["TimeoutStartSec"] == ["15"]
+        assert unit["WantedBy"] == ["sysinit.target"]
+        assert "network-pre.target" in unit["Before"][0]
+        assert "RequiredBy" not in unit
+
+
+def test_release_that_keeps_failing_is_told_to_the_guard():
+    unit = settings("tcmicro-agent.service")
+    assert unit["OnFailure"] == ["tcmicro-guard@failed.service"]
+    assert int(unit["StartLimitBurst"][0]) * int(unit["RestartSec"][0]) < int(
+        unit["StartLimitIntervalSec"][0]
+    )

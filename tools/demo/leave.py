@@ -11,7 +11,7 @@ for path in /opt/tcmicro /etc/tcmicro /var/lib/tcmicro /run/tcmicro /sys/fs/bpf/
     /usr/local/bin/tc-micro /etc/systemd/system/tcmicro*; do
     [ -e "$path" ] || [ -L "$path" ] && echo "file $path"
 done
-systemctl list-units --all --plain --no-legend 'tcmicro-agent*' | sed 's/^/unit /'
+systemctl list-units --all --plain --no-legend 'tcmicro*' | sed 's/^/unit /'
 getent passwd tcmicro | sed 's/^/user /'
 pgrep -af tc-micro | sed 's/^/process /'
 for link in $(ls /sys/class/net); do

@@ -1,6 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Controller part of agent_release: verify the artifact here, ask the host, send it only where it is missing."""
+"""Controller part of agent_release: verify the artifact here, ask the host, send it only where it is missing, and
+confirm the release over a connection that did not exist before."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
 
@@ -22,13 +24,32 @@ class ActionModule(ActionBase):
         args = dict(self._task.args)
         found = self._artifacts(args) if args.get("state", "present") == "present" else {}
         args["digests"] = {arch: artifact.digest for arch, artifact in found.items()}
-        answer = self._ask(args, task_vars)
+        ask = self._ask_anew if args.get("state") == "confirmed" else self._ask
+        answer = ask(args, task_vars)
         arch = answer.pop("needs_artifact", None)
         if arch is not None:
             sent = self._send(found.get(arch) or found[artifacts.ANY_ARCH])
             answer = self._ask({**args, "src": sent}, task_vars)
+        if answer.get("transaction") and boolean(args.get("confirm", True)):
+            answer = self._confirm(args, answer, task_vars)
         result.update(answer)
         return result
+
+    def _confirm(
+        self, args: dict[str, Any], answer: dict[str, Any], task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Whoever cannot get in any more, or finds the release unwell, leaves it to the host to go back."""
+        confirmed = self._ask_anew({**args, "state": "confirmed"}, task_vars)
+        if confirmed.get("failed"):
+            return confirmed
+        steps = [*answer.get("steps", []), *confirmed.get("steps", [])]
+        return {**answer, "steps": steps, "transaction": None}
+
+    def _ask_anew(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """A master that ControlPersist kept open would prove nothing."""
+        self._connection.reset()
+        self._connection._shell.tmpdir = None
+        return self._ask(args, task_vars)
 
     def _artifacts(self, args: dict[str, Any]) -> dict[str, artifacts.Artifact]:
         try:

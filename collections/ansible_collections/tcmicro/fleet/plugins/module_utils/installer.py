@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
     Agent,
     Service,
     ServiceError,
 )
+from ansible_collections.tcmicro.fleet.plugins.module_utils.guard import Guard
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout, ReleaseError
 
 LOOK_EVERY_S = 0.5
@@ -23,6 +24,7 @@ CRASH_LOOP = 3  # restarts by systemd within one start
 FAILED = "the service failed"
 START = "start the service"
 RESTART = "restart the service"
+WITHIN_S = 300  # what a release has to be confirmed, unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,15 @@ class Installer:
     """Joins the files of a release with the service that runs them."""
 
     def __init__(
-        self, layout: Layout, service: Service, agent: Callable[[Path], Agent], clock: Clock
+        self,
+        layout: Layout,
+        service: Service,
+        agent: Callable[[Path], Agent],
+        guard: Guard,
+        clock: Clock,
     ) -> None:
         self.layout = layout
+        self.guard = guard
         self.service = service
         self._agent_at = agent
         self._clock = clock
@@ -70,15 +78,14 @@ class Installer:
             Step(f"unpack release {version}", lambda: self.layout.unpack(artifact, version, digest))
         ]
 
-    def run_steps(self, version: str, *, back: bool = False) -> list[Step]:
-        """From the release being on disk to its service running."""
+    def run_steps(self, version: str, *, back: bool = False, within: int = WITHIN_S) -> list[Step]:
+        """From the release being on disk to its service running; with one before it, until it is confirmed."""
         layout, service = self.layout, self.service.show()
         current, steps = layout.linked(layout.current), []
-        move = layout.take_back if back else layout.switch
+        guard = [] if back else self._guard_steps(current or version, version)
         if current != version:
-            steps.append(
-                Step(f"switch from {current or 'nothing'} to {version}", lambda: move(version))
-            )
+            kept = back or current is None or not (guard or self.guard.installed())
+            steps.append(self._switch_step(current, version, None if kept else within, back=back))
         if layout.unit_differs(version):
             steps.append(Step("install tcmicro-agent.service", lambda: self._install_unit(version)))
         if layout.command_differs():
@@ -89,6 +96,40 @@ class Installer:
             steps.append(Step(RESTART, lambda: self.service.launch("restart")))
         elif not service["active"]:
             steps.append(Step(START, lambda: self.service.launch("start")))
+        return [*guard, *steps]
+
+    def _switch_step(
+        self, current: str | None, version: str, within: int | None, *, back: bool
+    ) -> Step:
+        """`within`: seconds to confirm it in, None where it is kept, as a release that ran here before."""
+        text = f"switch from {current or 'nothing'} to {version}"
+        if self.guard.leads_back(current, version):
+            return Step(f"take {current} back, to {version}", self.guard.revert)
+        if within:
+            return Step(
+                f"{text}, for {within} s unless it is confirmed",
+                lambda: self.guard.switch(version, within),
+            )
+        move = self.layout.take_back if back else self.layout.switch
+        return Step(text, lambda: move(version))
+
+    def _guard_steps(self, trusted: str, version: str) -> list[Step]:
+        """The guard is that of the release that runs and was confirmed; where none is there, that of the new one."""
+        if self.guard.pending(trusted):
+            return []
+        sources = [trusted] if self.guard.installed() else [trusted, version]
+        found = next((release for release in sources if self.guard.differs(release)), None)
+        return [Step("install the guard", lambda: self.guard.install(found))] if found else []
+
+    def confirm_steps(self, version: str, evidence: dict[str, Any]) -> list[Step]:
+        """To keep a release that waits. Its guard is trusted from then on."""
+        pending, steps = self.guard.pending(version), []
+        if pending:
+            steps.append(
+                Step(f"confirm {version}", lambda: self.guard.confirm(pending["id"], evidence))
+            )
+        if self.guard.differs(version):
+            steps.append(Step("install the guard", lambda: self.guard.install(version)))
         return steps
 
     # --- doing it
@@ -131,16 +172,30 @@ class Installer:
             self.service.act("stop")
             self.layout.restore(current, previous)
             return "there is no earlier release to go back to"
-        if current == version:
+        if current == version and not self.guard.taken_back(version):
             return "it was current before"
-        self.layout.restore(current, previous)
         try:
-            self._install_unit(current)
-            self.service.launch("restart")
+            current = self._back(version, current, previous)
             self._wait(current, timeout, None)
         except (ServiceError, OSError) as exc:
             return f"release {current} is current again, and does not run either: {exc}"
         return f"release {current} is current again and runs"
+
+    def _back(self, version: str, current: str, previous: str | None) -> str:
+        """By the guard, which may have done it already, or here. Returns the release that is current then."""
+        if self.guard.taken_back(version) or self.guard.pending(version):
+            self.guard.revert()
+            return self.layout.linked(self.layout.current) or current
+        self.layout.restore(current, previous)
+        self._install_unit(current)
+        self.service.launch("restart")
+        return current
+
+    def health(self, version: str, timeout: float) -> dict[str, Any]:
+        """Wait until the release reports; what was seen is evidence that it runs."""
+        self._wait(version, timeout, None)
+        service = self.service.show()
+        return {key: service[key] for key in ("pid", "restarts", "state")}
 
     def _wait(self, version: str, timeout: float, stale: int | None) -> None:
         """Until two looks in a row find the same process well; `stale` is the one being replaced."""
@@ -156,6 +211,9 @@ class Installer:
 
     def _look(self, version: str) -> tuple[int | None, str]:
         """Process of the service, and what is wrong with it ("" when nothing)."""
+        cause = self.guard.taken_back(version)
+        if cause:
+            return None, f"{FAILED}, and the host took the release back: {cause}"
         service = self.service.show()
         if not service["active"]:
             given_up = service["failed"] or (service["restarts"] or 0) >= CRASH_LOOP

@@ -34,6 +34,7 @@ class Layout:
         self.previous = self.home / "previous"
         self.command = base / "usr/local/bin/tc-micro"
         self.unit = base / "etc/systemd/system/tcmicro-agent.service"
+        self.state = base / "var/lib/tcmicro"
 
     def release(self, version: str) -> Path:
         return self.releases / version
@@ -104,11 +105,7 @@ class Layout:
         return not (wanted.is_file() and self.unit.is_file() and _same(wanted, self.unit))
 
     def install_unit(self, version: str) -> None:
-        text = (self.release(version) / self.unit.name).read_bytes()
-        scratch = self.unit.with_name(self.unit.name + ".tmp")
-        scratch.write_bytes(text)
-        scratch.chmod(0o644)
-        scratch.rename(self.unit)
+        replace_file(self.unit, (self.release(version) / self.unit.name).read_bytes(), 0o644)
 
     def command_differs(self) -> bool:
         return not (
@@ -132,6 +129,14 @@ class Layout:
     def prune(self, keep: int = KEEP) -> None:
         for version in self.prunable(keep):
             shutil.rmtree(self.release(version))
+
+
+def replace_file(path: Path, content: bytes, mode: int) -> None:
+    """By one rename: readers see the old content or the new one."""
+    scratch = path.with_name(path.name + ".tmp")
+    scratch.write_bytes(content)
+    scratch.chmod(mode)
+    scratch.rename(path)
 
 
 def sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import UNIT, Agent, Run, Service
+from ansible_collections.tcmicro.fleet.plugins.module_utils.guard import Guard
 from ansible_collections.tcmicro.fleet.plugins.module_utils.installer import Step
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout
 
@@ -39,6 +40,9 @@ class Removal:
         return [*self._service_steps(), *self._datapath_steps(), *self._file_steps()]
 
     def _service_steps(self) -> Iterator[Step]:
+        guard = Guard(self._layout, self._run)
+        if guard.units():
+            yield Step("remove the guard", guard.retire)
         service = self._service.show()
         if service["active"] or service["state"].startswith("activating"):
             yield Step("stop the service", lambda: self._service.act("stop"))

@@ -13,22 +13,34 @@ description:
     service reports it. A release that does not fit the host or does not start leaves the host on the release it had.
   - The artifact is verified on the controller, again on the host, and file by file against its manifest. It is sent only to
     hosts that do not have it.
+  - A release that takes the place of another one is confirmed over a new connection, with the health that the service
+    reports as evidence. Unless that happens in time, the host goes back by itself, with nobody there, and also when its
+    service keeps failing or the host is booted before.
   - The datapath stays in the kernel while the agent is replaced.
 options:
   version:
     description:
       - The release.
-      - Required with O(state=present). With O(state=previous) the release to go back to; default is the one that was
+      - Required with O(state=present) and O(state=confirmed). With O(state=previous) the release to go back to; default is the one that was
         current before.
     type: str
   state:
     description:
       - V(present) makes the release current and keeps the one before on disk.
+      - V(confirmed) keeps a release that was made current with O(confirm=false). It fails when the host has taken it back.
       - V(previous) goes back. A host that was taken back already is left alone.
       - V(absent) removes service, datapath and every release, also where the agent is broken or half installed.
     type: str
-    choices: [present, previous, absent]
+    choices: [present, confirmed, previous, absent]
     default: present
+  confirm:
+    description: Whether to confirm a new release as soon as it reports. V(false) leaves that to O(state=confirmed).
+    type: bool
+    default: true
+  confirm_within:
+    description: Seconds within which a new release must be confirmed, from 10.
+    type: int
+    default: 300
   artifacts_dir:
     description: Directory on the controller that holds C(tcmicro-<version>-<arch>.tar.gz) and C(….sha256).
     type: path
@@ -58,12 +70,28 @@ EXAMPLES = r"""
     version: 0.1.1
     artifacts_dir: "{{ playbook_dir }}/../build"
 
+- name: Try it, and keep it later if it has been well
+  tcmicro.fleet.agent_release:
+    version: 0.1.1
+    confirm: false
+    confirm_within: 600
+
+- name: Keep it
+  tcmicro.fleet.agent_release:
+    version: 0.1.1
+    state: confirmed
+
 - name: Go back to the release before
   tcmicro.fleet.agent_release:
     state: previous
 """
 
 RETURN = r"""
+transaction:
+  description: The change of release that waits to be confirmed. V(null) when none does.
+  returned: success
+  type: dict
+  sample: {id: 5f3a90c1, version: 0.1.1, previous: 0.1.0, state: pending}
 release:
   description: The current release before and after. V(null) means none.
   returned: success
@@ -94,15 +122,19 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
     Service,
     ServiceError,
 )
+from ansible_collections.tcmicro.fleet.plugins.module_utils.guard import Guard
 from ansible_collections.tcmicro.fleet.plugins.module_utils.installer import (
     RESTART,
     START,
+    WITHIN_S,
     Clock,
     Installer,
     Step,
 )
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout, ReleaseError
 from ansible_collections.tcmicro.fleet.plugins.module_utils.removal import Removal
+
+SHORTEST_S = 10
 
 
 def present(installer: Installer, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
@@ -111,13 +143,31 @@ def present(installer: Installer, params: dict[str, Any], *, check: bool) -> dic
     if unpack and not src and not check:
         return {"needs_artifact": platform.machine()}
     if check:
-        return report(installer.layout, [*unpack, *installer.run_steps(version)], version)
+        return report(installer.layout, [*unpack, *new_steps(installer, params)], version)
     for step in unpack:
         step.act()
-    steps = installer.run_steps(version)
+    steps = new_steps(installer, params)
     if installer.layout.linked(installer.layout.current) != version:
         installer.preflight(version)
     return finish(installer, params, unpack, steps)
+
+
+def new_steps(installer: Installer, params: dict[str, Any]) -> list[Step]:
+    return installer.run_steps(params["version"], within=params["confirm_within"])
+
+
+def confirmed(installer: Installer, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    layout, version = installer.layout, params["version"]
+    cause, current = installer.guard.taken_back(version), layout.linked(layout.current)
+    if cause or current != version:
+        why = f"the host took release {version} back: {cause}" if cause else "nothing was changed"
+        raise ReleaseError(f"{why}; release {current} is current")
+    evidence = {} if check else installer.health(version, params["timeout"])
+    steps = installer.confirm_steps(version, evidence)
+    result = report(layout, steps, version)
+    for step in [] if check else steps:
+        step.act()
+    return result
 
 
 def previous(installer: Installer, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
@@ -142,11 +192,12 @@ def finish(
     installer: Installer, params: dict[str, Any], done: list[Step], steps: list[Step]
 ) -> dict[str, Any]:
     """Carry out the steps, prune, and say what was done."""
-    result = report(installer.layout, [*done, *steps], params["version"])
+    version = params["version"]
+    result = report(installer.layout, [*done, *steps], version)
     if steps:
-        installer.carry_out(steps, params["version"], params["timeout"])
+        installer.carry_out(steps, version, params["timeout"])
         installer.layout.prune()
-    return result
+    return {**result, "transaction": installer.guard.pending(version)}
 
 
 def absent(run: Run, layout: Layout, service: Service, *, check: bool) -> dict[str, Any]:
@@ -188,28 +239,39 @@ def main() -> None:
             "version": {"type": "str"},
             "state": {
                 "type": "str",
-                "choices": ["present", "previous", "absent"],
+                "choices": ["present", "confirmed", "previous", "absent"],
                 "default": "present",
             },
+            "confirm": {"type": "bool", "default": True},
+            "confirm_within": {"type": "int", "default": WITHIN_S},
             "artifacts_dir": {"type": "path", "default": "build"},
             "artifact": {"type": "path"},
             "timeout": {"type": "float", "default": 60},
             "digests": {"type": "dict"},
             "src": {"type": "path"},
         },
-        required_if=[("state", "present", ("version",))],
+        required_if=[("state", "present", ("version",)), ("state", "confirmed", ("version",))],
         supports_check_mode=True,
     )
+    if module.params["confirm_within"] < SHORTEST_S:
+        module.fail_json(
+            msg=f"confirm_within: {module.params['confirm_within']} is not a number of seconds from {SHORTEST_S}: "
+            "a new connection must fit into it"
+        )
     os.umask(0o022)
     layout, service = Layout(), Service(module.run_command)
     clock = Clock(now=time.monotonic, sleep=time.sleep)
-    installer = Installer(layout, service, lambda path: Agent(module.run_command, str(path)), clock)
+    guard = Guard(layout, module.run_command)
+    installer = Installer(
+        layout, service, lambda path: Agent(module.run_command, str(path)), guard, clock
+    )
     try:
         if module.params["state"] == "absent":
             result = absent(module.run_command, layout, service, check=module.check_mode)
         else:
-            act = present if module.params["state"] == "present" else previous
-            result = act(installer, module.params, check=module.check_mode)
+            act = {"present": present, "confirmed": confirmed, "previous": previous}
+            state = act[module.params["state"]]
+            result = state(installer, module.params, check=module.check_mode)
     except (ReleaseError, ServiceError, OSError) as exc:
         module.fail_json(msg=str(exc), release=layout.linked(layout.current))
     module.exit_json(**result)
