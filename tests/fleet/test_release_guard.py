@@ -81,9 +81,29 @@ def test_release_that_nobody_confirms_is_taken_back_at_its_deadline(scene, host)
     assert not scene.lab.ssh(host, "systemctl is-active tcmicro-guard.timer").ok
 
 
-def test_release_that_keeps_failing_is_taken_back_before_its_deadline(scene, host):
+def test_bad_release_is_taken_back_before_its_deadline(scene, host):
+    """By whoever sees it first: what the controller had sent still runs on the host, and so does the guard."""
     ended = taken_back(scene, host, try_and_die(scene, host, BAD, 3600))
-    assert ended["cause"] == "its service failed"
+    assert ended["version"] == BAD
+
+
+def test_release_that_begins_to_fail_is_taken_back_before_its_deadline(scene, host):
+    transaction = try_and_die(scene, host, FIRST, 3600)
+    wound = (
+        f"readlink /opt/tcmicro/current | grep -q {FIRST} "
+        "&& systemctl kill --kill-who=main --signal=KILL tcmicro-agent"
+    )
+
+    def running():
+        return scene.lab.agent(host, "status")["agent"]["release"]
+
+    def wounded():
+        scene.lab.ssh(host, wound)
+        return released(scene, host)
+
+    until(running, lambda release: release == FIRST)
+    until(wounded, lambda found: found.get("state") == "reverted")
+    assert taken_back(scene, host, transaction)["cause"] == "its service failed"
 
 
 def test_host_that_boots_in_between_is_back_before_its_network(scene, host):

@@ -202,6 +202,16 @@ def test_going_back_ends_the_transaction(host, installer, guard, confirmed):
     assert guard.pending(B)
 
 
+def test_earlier_release_is_tried_anew_unless_it_is_gone_back_to(host, installer, guard):
+    bring(installer, A)
+    bring(installer, B)
+    confirm(installer, B)
+    bring(installer, A)
+    assert guard.pending(A)["previous"] == B
+    assert f"take {A} back, to {B}" in bring(installer, B)
+    assert (host.running, guard.transaction()["state"]) == (B, "reverted")
+
+
 def test_going_back_further_needs_no_confirmation(host, installer, guard):
     for version in (A, B, C):
         bring(installer, version)

@@ -103,7 +103,8 @@ class Installer:
     ) -> Step:
         """`within`: seconds to confirm it in, None where it is kept, as a release that ran here before."""
         text = f"switch from {current or 'nothing'} to {version}"
-        if self.guard.leads_back(current, version):
+        undone = back or (current and self.guard.pending(current))
+        if undone and self.guard.leads_back(current, version):
             return Step(f"take {current} back, to {version}", self.guard.revert)
         if within:
             return Step(
