@@ -34,10 +34,13 @@ CORE = (
     *TOLD,
     *agent(
         *("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
-        *("config", "plan", "transaction", "trial", "question", "local"),
+        *("config", "plan", "transaction", "trial", "question", "local", "signing"),
     ),
 )
-EDGE = (*CORE, *agent("datapath", "store", "preflight", "guard", "release", "version"))
+EDGE = (
+    *CORE,
+    *agent("datapath", "store", "verify", "preflight", "guard", "release", "version"),
+)
 JOIN = (
     *EDGE,
     *agent(
@@ -54,7 +57,7 @@ JOIN = (
     *agent("follower", "decisions", "watch", "explanation"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
-CONTROLLER = (*BASE, *agent("policy", "workspace"), "ansible", f"{FLEET}.plugin_utils")
+CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
 
 # The longest prefix of a module's name is its room.
 ROOMS = {
@@ -82,6 +85,8 @@ ROOMS = {
     "tcmicro_agent.plan": Room(CORE, pure=True),
     "tcmicro_agent.transaction": Room(CORE, pure=True),
     "tcmicro_agent.trial": Room((*BASE, *agent("abi")), pure=True),
+    "tcmicro_agent.signing": Room(BASE, pure=True),
+    "tcmicro_agent.verify": Room((*BASE, *agent("signing"))),
     "tcmicro_agent.datapath": Room(
         (
             *BASE,
