@@ -6,12 +6,13 @@ MAKEFLAGS += --no-print-directory
 
 HOSTS ?= 6
 VERSION ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' tcmicro_agent/version.py)
+KEY ?= .keys/release.key.pem
 LAB := ansible-playbook playbooks/lab.yml -i localhost,
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels check format artifact bpf lab-up lab-down lab-status bench lock clean clean-lab clean-kernels
+.PHONY: help setup demo test test-kernels check format keys artifact bpf lab-up lab-down lab-status bench lock clean clean-lab clean-kernels
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,8 +51,11 @@ format: setup ## Format the Python code, sort its imports, write the generated p
 	python -m tools.errors
 	python -m tools.policy_schema
 
-artifact: setup ## Build build/tcmicro-VERSION-ARCH.tar.gz, what a fleet host gets (VERSION=x.y.z)
-	@python -m tools.artifact --version $(VERSION)
+keys: setup ## Make the keys that sign the lab's releases and policies, in .keys (docs/signing.md)
+	@python -m tools.keys
+
+artifact: setup keys ## Build and sign build/tcmicro-VERSION-ARCH.tar.gz, what a fleet host gets (VERSION=x.y.z, KEY=file)
+	@python -m tools.artifact --version $(VERSION) $(if $(KEY),--key $(KEY))
 
 bpf: setup ## Compile the kernel programs to build/tcmicro.bpf.o
 	@python -m tools.compile_bpf

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import archive, vendor
+from tools import archive, signature, vendor
 from tools.compile_bpf import compile_object
 from tools.process import ToolError
 
@@ -89,6 +89,7 @@ def build(source: Path, version: str, target: Path = BUILD) -> Path:
     path = target / f"tcmicro-{version}-{platform.machine()}.tar.gz"
     target.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+    path.with_name(f"{path.name}.sig").unlink(missing_ok=True)  # it was another content's
     sums = f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
     path.with_name(f"{path.name}.sha256").write_text(sums)
     return path
@@ -98,13 +99,19 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make artifact", description=__doc__)
     parser.add_argument("--version", required=True, help="release number, like 1.2.3")
     parser.add_argument("--source", type=Path, default=ROOT, help="checkout to build from")
+    parser.add_argument("--key", type=Path, help="sign with this key")
+    parser.add_argument(
+        "--days", type=int, default=signature.VALID_DAYS, help="the signature is good"
+    )
     options = parser.parse_args(argv)
     try:
         path = build(options.source.resolve(), options.version)
+        signed = signature.sign(path, options.key, options.days) if options.key else None
     except ToolError as exc:
         print(f"artifact: {exc}", file=sys.stderr)
         return 1
     print(path.with_name(f"{path.name}.sha256").read_text().split()[0], path.relative_to(ROOT))
+    print(f"signed: {signed.name}" if signed else "unsigned: hosts refuse it", file=sys.stderr)
     return 0
 
 

@@ -6,7 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tools import artifact
+from tcmicro_agent.signing import Role
+from tools import artifact, keys, signature
 from tools.demo.scene import Scene
 
 FIRST, NEXT, BAD = "0.1.0", "0.1.1", "0.1.2"
@@ -24,9 +25,12 @@ def faulty_copy(root: Path, place: Path) -> Path:
 
 
 def build(scene: Scene) -> None:
-    """All three artifacts into build/."""
+    """All three artifacts into build/, signed by the lab's key."""
     for version in (FIRST, NEXT):
         scene.artifacts[version] = artifact.build(scene.root, version)
     with tempfile.TemporaryDirectory(prefix="tcmicro-faulty-") as folder:
         scene.artifacts[BAD] = artifact.build(faulty_copy(scene.root, Path(folder)), BAD)
-    scene.say(f"releases {', '.join(scene.artifacts)} built, {BAD} to be bad")
+    keys.make(scene.root / ".keys")
+    for path in scene.artifacts.values():
+        signature.sign(path, keys.private(scene.root / ".keys", Role.RELEASE))
+    scene.say(f"releases {', '.join(scene.artifacts)} built and signed, {BAD} to be bad")
