@@ -51,7 +51,8 @@ class Failsafe:
 
 @dataclass(frozen=True)
 class Config:
-    """`mode` is the ceiling of this host: no policy enforces more than it."""
+    """`mode` is the ceiling of this host: no policy enforces more than it. `allow_unsigned` takes bundles whose
+    signature is missing or wrong."""
 
     mode: Mode = Mode.PROTECT
     interfaces: tuple[str, ...] = ("auto",)
@@ -60,6 +61,7 @@ class Config:
     metrics_port: int = DEFAULT_PORT
     failsafe: tuple[Failsafe, ...] = ()
     tuning: Tuning = Tuning()
+    allow_unsigned: bool = False
 
     def failsafe_keys(self) -> frozenset[bytes]:
         return frozenset(entry.key() for entry in self.failsafe)
@@ -90,6 +92,7 @@ def _read_config(doc: Reader) -> Config:
         else default.metrics_port,
         failsafe=_read_failsafes(doc) if doc.has("failsafe") else (),
         tuning=read_tuning(doc),
+        allow_unsigned=doc.get_bool("allow_unsigned", default.allow_unsigned),
     )
 
 

@@ -12,6 +12,7 @@ from tcmicro_agent.datapath import trial as trial_maps
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.store import Applied, Store
+from tcmicro_agent.trust import Trust
 
 
 class Executor:
@@ -76,6 +77,7 @@ class Executor:
         before = books.confirmed
         if before and before.generation == generation:
             return
+        Trust(self._store).raise_floor(digest)
         same = before and before.digest == digest  # live again after a reboot: no step back
         self._store.save_books(
             replace(

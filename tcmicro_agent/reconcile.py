@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tcmicro_agent import abi, plan, tables
@@ -71,10 +71,18 @@ class Agent:
 
     # --- changing policy ---
 
-    def apply(self, bundle: Bundle, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
-        """Makes a bundle live, for `confirm_within` seconds or (0) for good."""
+    def apply(
+        self,
+        bundle: Bundle,
+        *,
+        confirm_within: int = 0,
+        dry_run: bool = False,
+        admit: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Makes a bundle live, for `confirm_within` seconds or (0) for good; `admit` may refuse it under the lock."""
         with self.store.lock():
             self.settle()
+            admit()
             return self.change(bundle, confirm_within=confirm_within, dry_run=dry_run)
 
     def restore(self, ceiling: Mode) -> Outcome | None:

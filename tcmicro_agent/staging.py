@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tcmicro_agent import plan, tables
 from tcmicro_agent.abi import SlotHeader
 from tcmicro_agent.errors import RefusedError
@@ -10,10 +12,19 @@ from tcmicro_agent.reconcile import Agent, Outcome, effective_mode
 from tcmicro_agent.trial import EndTrial, SetMode, SetTrial, Share
 
 
-def stage(agent: Agent, bundle: Bundle, share: Share, *, dry_run: bool = False) -> Outcome:
-    """Builds a bundle beside the live one: compared with it on every new flow, and judge of a share of them."""
+def stage(
+    agent: Agent,
+    bundle: Bundle,
+    share: Share,
+    *,
+    dry_run: bool = False,
+    admit: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Builds a bundle beside the live one: compared with it on every new flow, and judge of a share of them.
+    `admit` may refuse it under the lock."""
     with agent.store.lock():
         agent.settle()
+        admit()
         observed = agent.observe()
         plan.refuse_if_pending(observed)
         if not observed.live.generation:
@@ -57,8 +68,15 @@ def unstage(agent: Agent) -> Outcome:
         return _outcome(staged, ops)
 
 
-def promote(agent: Agent, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
-    """Makes the staged slot the live one, as it is; flows it opened go on without being judged again."""
+def promote(
+    agent: Agent,
+    *,
+    confirm_within: int = 0,
+    dry_run: bool = False,
+    readmit: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Makes the staged slot the live one, as it is; flows it opened go on without being judged again. `readmit`
+    may refuse its digest under the lock."""
     with agent.store.lock():
         cut_short = agent.observe().promoted
         agent.settle()
@@ -67,6 +85,7 @@ def promote(agent: Agent, *, confirm_within: int = 0, dry_run: bool = False) -> 
         if cut_short:
             return _outcome(observed.live, [EndTrial()])
         staged = require_staged(observed)[1]
+        readmit(staged.digest)
         bundle = agent.store.bundle(staged.digest)
         if bundle is None:
             raise RefusedError(

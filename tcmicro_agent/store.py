@@ -92,6 +92,7 @@ class Store:
         for path in kept[:-KEPT_BUNDLES]:
             if path.stem not in needed:
                 path.unlink()
+                path.with_suffix(".sig").unlink(missing_ok=True)
 
     # --- books and transaction ---
 
@@ -176,15 +177,15 @@ class Store:
 
 def read_document(path: Path) -> object:
     """The JSON value in a file."""
-    return loads(_read(path), BundleError, str(path))
+    return loads(read_bytes(path), BundleError, str(path))
 
 
 def read_bundle(path: Path) -> Bundle:
     """The bundle in a file, verified."""
-    return bundles.load(_read(path), str(path))
+    return bundles.load(read_bytes(path), str(path))
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:

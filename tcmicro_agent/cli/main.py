@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.abi import Reason
@@ -105,6 +106,7 @@ def _add_policy(group: Verbs, common: argparse.ArgumentParser) -> None:
         "apply", verbs.policy_apply, "make a bundle live, if asked only until it is confirmed"
     )
     apply.add_argument("file", metavar="FILE", help="bundle as JSON")
+    apply.add_argument("--signature", type=Path, metavar="FILE", help="default: FILE.sig")
     apply.add_argument(
         "--confirm-within",
         type=_seconds,

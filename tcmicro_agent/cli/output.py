@@ -13,6 +13,8 @@ from tcmicro_agent.report import document
 
 
 def show(content: dict[str, Any], *, as_json: bool) -> None:
+    if problem := content.get("signature", {}).get("problem"):
+        print(f"tc-micro: allowed though not signed as it should be: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps(content, indent=2, default=str))
     else:

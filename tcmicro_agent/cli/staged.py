@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import report, staging, trial_report
+from tcmicro_agent import admission, report, staging, trial_report
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.reconcile import Outcome
@@ -32,6 +32,7 @@ def add_verbs(add: Adder, seconds: Callable[[str], int]) -> None:
     stage = add("stage", policy_stage, "compare a bundle with the live one on real traffic")
     stage.epilog, stage.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     stage.add_argument("file", metavar="FILE", help="bundle as JSON")
+    stage.add_argument("--signature", type=Path, metavar="FILE", help="default: FILE.sig")
     stage.add_argument(
         "--share",
         type=_percent,
@@ -63,8 +64,17 @@ def add_verbs(add: Adder, seconds: Callable[[str], int]) -> None:
 def policy_stage(args: argparse.Namespace) -> verbs.Result:
     bundle = bundles.parse(read_document(Path(args.file)))
     share = Share(args.share, args.share_for)
-    outcome = staging.stage(verbs.agent_for_change(), bundle, share, dry_run=args.dry_run)
-    return report.document("PolicyStage", **_staged(outcome, share), ops=list(outcome.ops)), 0
+    here = verbs.agent_for_change()
+    ticket = admission.examine(here.store, bundle, Path(args.file), args.signature)
+    outcome = staging.stage(
+        here,
+        bundle,
+        share,
+        dry_run=args.dry_run,
+        admit=lambda: admission.admit(here.store, ticket, dry_run=args.dry_run),
+    )
+    answer = {**_staged(outcome, share), "signature": ticket.document()}
+    return report.document("PolicyStage", **answer, ops=list(outcome.ops)), 0
 
 
 def policy_share(args: argparse.Namespace) -> verbs.Result:
@@ -78,9 +88,12 @@ def policy_unstage(_: argparse.Namespace) -> verbs.Result:
 
 
 def policy_promote(args: argparse.Namespace) -> verbs.Result:
-    within = args.confirm_within
+    within, here = args.confirm_within, verbs.agent_for_change()
     promoted = staging.promote(
-        verbs.agent_for_change(), confirm_within=within, dry_run=args.dry_run
+        here,
+        confirm_within=within,
+        dry_run=args.dry_run,
+        readmit=lambda digest: admission.readmit(here.store, digest),
     )
     return report.document("PolicyPromote", **verbs.change(promoted, within)), 0
 

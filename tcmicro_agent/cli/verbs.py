@@ -10,7 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import attachments, guard, listing, release, report, takeover, upkeep
+from tcmicro_agent import (
+    admission,
+    attachments,
+    guard,
+    listing,
+    release,
+    report,
+    takeover,
+    upkeep,
+)
 from tcmicro_agent import config as configuration
 from tcmicro_agent import preflight as checks
 from tcmicro_agent.datapath import predecessors
@@ -56,8 +65,15 @@ def policy_apply(args: argparse.Namespace) -> Result:
     here = agent_for_change()
     gc.disable()  # a large bundle makes a million objects, none of them garbage before the end
     bundle = read_bundle(Path(args.file))
-    done = here.apply(bundle, confirm_within=args.confirm_within, dry_run=args.dry_run)
-    return report.document("PolicyApply", **change(done, args.confirm_within)), 0
+    ticket = admission.examine(here.store, bundle, Path(args.file), args.signature)
+    done = here.apply(
+        bundle,
+        confirm_within=args.confirm_within,
+        dry_run=args.dry_run,
+        admit=lambda: admission.admit(here.store, ticket, dry_run=args.dry_run),
+    )
+    answer = {**change(done, args.confirm_within), "signature": ticket.document()}
+    return report.document("PolicyApply", **answer), 0
 
 
 def policy_confirm(args: argparse.Namespace) -> Result:

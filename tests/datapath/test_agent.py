@@ -101,9 +101,10 @@ class Host:
             self.world.us.run("tc", "filter", "del", "dev", "eth0", way)
 
     def configure(self, **content) -> None:
+        """Takes unsigned policies, unless that is said otherwise."""
         path = self.root / "etc/tcmicro/agent.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps({"allow_unsigned": True, **content}))
 
     def metrics(self, path: str = "/metrics") -> str:
         return self.world.us.inside(_get, f"http://127.0.0.1:9931{path}")
@@ -166,6 +167,17 @@ def test_from_nothing_to_enforced_and_measured(host):
     denied = 'tc_micro_packets_denied_total{bank="enforced",direction="ingress",reason='
     assert f'{denied}"default_deny"}}' in text
     assert host.metrics("/other") == "404 tcmicro agent: metrics are at /metrics\n"
+
+
+def test_an_unsigned_policy_is_refused_and_what_rules_goes_on(host):
+    host.run("policy", "apply", host.write(OPEN))
+    host.configure(mode="protect", allow_unsigned=False)
+    for words in (["apply"], ["apply", "--dry-run"], ["stage"]):
+        code, error = host.run("policy", *words, host.write(CLOSED))
+        assert code == 3
+        assert "is unsigned: there is no " in error["error"]["message"]
+    assert host.status()["policy"]["digest"] == bundles.digest(OPEN)
+    assert tcp(host.world.peer, US, SERVICE)
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,35 @@ def host_of(root):
         return testinfra.get_host(f"ssh://{name}", ssh_config=str(root / ".lab" / "ssh_config"))
 
     return get
+
+
+@pytest.fixture
+def unchanged(reach, scene):
+    """What every host runs and enforces is the same before and after."""
+    reach(4)
+
+    def look():
+        states = {name: scene.lab.agent(name, "status") for name in scene.lab.hosts()}
+        return {
+            n: (s["release"], s["agent"]["pid"], s["policy"]["digest"]) for n, s in states.items()
+        }
+
+    before = look()
+    yield
+    assert look() == before
+
+
+@pytest.fixture
+def refused(unchanged, scene):
+    """Run a playbook that must end with a message and no host changed."""
+
+    def run(name, *words, says):
+        outcome = scene.plays.run(name, *words)
+        assert outcome.code != 0
+        assert outcome.total("changed") == 0
+        said = " ".join(outcome.output.split())
+        for text in says:
+            assert text in said
+        return outcome
+
+    return run

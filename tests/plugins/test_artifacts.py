@@ -77,3 +77,20 @@ def test_artifact_without_digest_is_refused(build):
 @pytest.mark.parametrize("version", [None, 0.1, "", "../0.1.0", "0.1.0/x", "latest"])
 def test_what_is_no_version_is_refused(version, tmp_path):
     assert "is not a version" in refusal(artifacts.find, version, tmp_path)
+
+
+def test_signature_beside_an_artifact_is_found(build):
+    path = build()
+    assert artifacts.load(path).signature is None
+    beside = path.with_name(f"{path.name}.sig")
+    beside.write_text("{}")
+    assert artifacts.load(path).signature == beside
+
+
+def test_unsigned_artifact_is_refused_and_named(build):
+    signed, unsigned = artifacts.load(build()), artifacts.load(build("0.1.1"))
+    signed = artifacts.Artifact(signed.path, signed.digest, signed.path)
+    artifacts.refuse_unsigned([signed])
+    said = refusal(artifacts.refuse_unsigned, [signed, unsigned])
+    assert "tcmicro-0.1.1-x86_64.tar.gz is unsigned" in said
+    assert "nothing was sent" in said

@@ -214,3 +214,21 @@ def test_check_mode_predicts_unpacking(installer):
     assert [step.text for step in installer.unpack_steps("0.1.2", "d", None)] == [
         "unpack release 0.1.2"
     ]
+
+
+def test_an_artifact_that_is_refused_is_not_unpacked(host, installer, tmp_path):
+    def refuse():
+        raise ReleaseError("unsigned")
+
+    (step,) = installer.unpack_steps("0.1.2", "digest", tmp_path / "artifact", refuse)
+    with pytest.raises(ReleaseError, match="unsigned"):
+        step.act()
+    assert not host.layout.release("0.1.2").exists()
+
+
+def test_a_release_that_is_there_is_not_asked_for_its_signature(installer, tmp_path):
+    def refuse():
+        raise ReleaseError("expired")
+
+    digest = "digest of 0.1.0"
+    assert installer.unpack_steps("0.1.0", digest, tmp_path / "artifact", refuse) == []

@@ -191,3 +191,35 @@ def test_pruning_keeps_three_and_always_the_two_in_use(install, layout):
     layout.prune()
     assert layout.installed() == ["0.1.0", "0.1.1", "0.1.5"]
     assert layout.prunable() == []
+
+
+def signature(tmp_path, serial):
+    path = tmp_path / f"{serial}.sig"
+    path.write_text(json.dumps({"statement": json.dumps({"serial": serial})}))
+    return path
+
+
+def test_a_release_that_ran_raises_the_floor_and_an_older_one_leaves_it(layout, tmp_path):
+    for version, serial in (("0.1.0", 100), ("0.1.1", 200)):
+        path = artifact(tmp_path, version)
+        layout.unpack(path, version, releases.sha256(path), signature(tmp_path, serial))
+    assert layout.floor() == 0
+    found = []
+    for version in ("0.1.0", "0.1.1", "0.1.0"):
+        layout.raise_floor(version)
+        found.append(layout.floor())
+    assert found == [100, 200, 200]
+
+
+def test_a_release_that_came_unsigned_raises_no_floor(layout, install):
+    install()
+    layout.raise_floor("0.1.0")
+    assert layout.floor() == 0
+    assert not layout.floor_file.exists()
+
+
+def test_a_damaged_floor_is_named(layout):
+    layout.floor_file.parent.mkdir(parents=True)
+    layout.floor_file.write_text("x")
+    with pytest.raises(ReleaseError, match="'x' is no number"):
+        layout.floor()

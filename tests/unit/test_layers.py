@@ -39,7 +39,7 @@ CORE = (
 )
 EDGE = (
     *CORE,
-    *agent("datapath", "store", "verify", "preflight", "guard", "release", "version"),
+    *agent("datapath", "store", "verify", "trust", "preflight", "guard", "release", "version"),
 )
 JOIN = (
     *EDGE,
@@ -53,7 +53,7 @@ JOIN = (
         "upkeep",
         "sweep",
     ),
-    *agent("report", "listing", "trial_report"),
+    *agent("report", "listing", "trial_report", "admission"),
     *agent("follower", "decisions", "watch", "explanation"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
@@ -87,6 +87,8 @@ ROOMS = {
     "tcmicro_agent.trial": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.signing": Room(BASE, pure=True),
     "tcmicro_agent.verify": Room((*BASE, *agent("signing"))),
+    "tcmicro_agent.trust": Room((*BASE, *agent("signing", "verify", "store"))),
+    "tcmicro_agent.admission": Room(EDGE),
     "tcmicro_agent.datapath": Room(
         (
             *BASE,
@@ -123,6 +125,7 @@ ROOMS = {
     f"{FLEET}.module_utils": Room(("ansible.module_utils",)),
     f"{FLEET}.doc_fragments": Room(),
     f"{FLEET}.plugin_utils": Room((*BASE, *agent("policy")), pure=True),
+    f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
     f"{FLEET}.action": Room(CONTROLLER),
     f"{FLEET}.filter": Room(CONTROLLER),
     f"{FLEET}.callback": Room(("ansible", f"{FLEET}.plugin_utils")),

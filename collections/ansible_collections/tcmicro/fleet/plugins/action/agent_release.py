@@ -5,13 +5,14 @@ confirm the release over a connection that did not exist before."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts, signatures
 
 
 class ActionModule(ActionBase):
@@ -29,7 +30,7 @@ class ActionModule(ActionBase):
         arch = answer.pop("needs_artifact", None)
         if arch is not None:
             sent = self._send(found.get(arch) or found[artifacts.ANY_ARCH])
-            answer = self._ask({**args, "src": sent}, task_vars)
+            answer = self._ask({**args, **sent}, task_vars)
         if answer.get("transaction") and boolean(args.get("confirm", True)):
             answer = self._confirm(args, answer, task_vars)
         result.update(answer)
@@ -59,13 +60,26 @@ class ActionModule(ActionBase):
         except artifacts.ArtifactError as exc:
             raise AnsibleActionFail(str(exc)) from exc
 
-    def _send(self, artifact: artifacts.Artifact) -> str:
-        target = self._connection._shell.join_path(self._make_tmp_path(), artifact.path.name)
-        self._transfer_file(str(artifact.path), target)
-        return str(target)
+    def _send(self, artifact: artifacts.Artifact) -> dict[str, str]:
+        """Where the artifact, its signature and what verifies it were put, by argument of the module."""
+        place, join = self._make_tmp_path(), self._connection._shell.join_path
+        sent = {"src": join(place, artifact.path.name)}
+        self._transfer_file(str(artifact.path), sent["src"])
+        if artifact.signature:
+            sent["signature"] = join(place, artifact.signature.name)
+            self._transfer_file(str(artifact.signature), sent["signature"])
+            sent["verifier"] = join(place, "verify.pyz")
+            self._transfer_data(sent["verifier"], signatures.verifier(sources()))
+        return sent
 
     def _ask(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
             module_name="tcmicro.fleet.agent_release", module_args=args, task_vars=task_vars
         )
         return answer
+
+
+def sources() -> dict[str, str]:
+    """Texts of the agent's modules that verify signatures, as this environment has them."""
+    package = files("tcmicro_agent")
+    return {name: package.joinpath(f"{name}.py").read_text() for name in signatures.VERIFIER}

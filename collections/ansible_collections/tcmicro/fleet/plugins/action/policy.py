@@ -10,8 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleAuthenticationFailure, AnsibleConnectionFailure
+from ansible.errors import (
+    AnsibleActionFail,
+    AnsibleAuthenticationFailure,
+    AnsibleConnectionFailure,
+    AnsibleError,
+)
 from ansible.plugins.action import ActionBase
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import signatures
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.confirmation import (
     Clock,
     ConnectionLostError,
@@ -20,6 +26,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.confirmation import 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.policy_diff import difference
 
 SHORTEST_S = 10
+DAY_S = 86400
 NEVER_CONNECTED = re.compile(
     r"ssh: connect to host|Could not resolve|Permission denied|Host key verification"
 )
@@ -35,10 +42,12 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         within = deadline(self._task.args.get("confirm_within", 60))
         document, digest = read_bundle(self._task.args.get("bundle"))
+        signature = self._signature(digest, variables["inventory_hostname"])
+        handed = {"operation": "apply", "document": document, "signature": signature}
 
         def ask(operation: str, more: dict[str, Any]) -> dict[str, Any]:
             if operation == "apply":
-                return self._apply({"operation": operation, "document": document}, variables)
+                return self._apply(handed, variables)
             return self._ask_anew({"operation": operation, **more}, variables)
 
         clock = Clock(now=time.monotonic, sleep=time.sleep)
@@ -47,6 +56,26 @@ class ActionModule(ActionBase):
         if self._task.diff and result.get("ops"):
             result["diff"] = difference(live, document, result["ops"], time.time())
         return result
+
+    def _signature(self, digest: str, host: str) -> str:
+        """The signature file of the bundle, by the key that was named; "" when none was."""
+        path = self._task.args.get("signing_key")
+        if not path:
+            return ""
+        valid_s = validity(self._task.args.get("valid_s", DAY_S))
+        try:
+            sign = signatures.signer(self._read(path), path)
+            return signatures.policy_signature(digest, host, int(time.time()), valid_s, sign)
+        except (OSError, AnsibleError, signatures.SigningError) as exc:
+            raise AnsibleActionFail(f"signing_key: {exc}") from exc
+
+    def _read(self, path: str) -> bytes:
+        """A file on the controller, opened if it is in a vault."""
+        plain = self._loader.get_real_file(path)
+        try:
+            return Path(plain).read_bytes()
+        finally:
+            self._loader.cleanup_tmp_file(plain)
 
     def _apply(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """A host that was never reached is unreachable; one that fell silent under the policy is not."""
@@ -83,6 +112,12 @@ def deadline(seconds: Any) -> int:
             f"confirm_within: {seconds!r} is not a number of seconds from {SHORTEST_S}: "
             "a new connection must fit into it"
         )
+    return int(seconds)
+
+
+def validity(seconds: Any) -> int:
+    if not (str(seconds).isdigit() and int(seconds) > 0):
+        raise AnsibleActionFail(f"valid_s: {seconds!r} is not a number of seconds from 1")
     return int(seconds)
 
 

@@ -31,6 +31,7 @@ class ActionModule(ActionBase):
                 "waves": {"type": "raw", "default": list(waves.DEFAULT)},
                 "bake": {"type": "raw", "default": 60},
                 "allow_missing": {"type": "raw", "default": 0},
+                "allow_unsigned": {"type": "bool", "default": False},
                 "seen": {"type": "dict"},
             }
         )
@@ -44,7 +45,9 @@ class ActionModule(ActionBase):
         bake = rollout.whole_number("bake", args["bake"], least=0)
         allowed = rollout.whole_number("allow_missing", args["allow_missing"], least=0)
         waves.parse(args["waves"])
-        artifacts.find(args["release"], Path(args["artifacts_dir"]))
+        found = artifacts.find(args["release"], Path(args["artifacts_dir"]))
+        if not args["allow_unsigned"]:
+            artifacts.refuse_unsigned(found.values())
         if args["seen"] is None:
             return {"changed": False, "bake": bake}
         plan = rollout.plan(args["seen"], args["hosts"], args["waves"], allowed)

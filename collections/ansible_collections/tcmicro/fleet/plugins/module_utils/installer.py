@@ -62,8 +62,15 @@ class Installer:
 
     # --- what is to do
 
-    def unpack_steps(self, version: str, digest: str, artifact: Path | None) -> list[Step]:
-        """Unpacking, unless this very artifact is there. A release of another content is refused."""
+    def unpack_steps(
+        self,
+        version: str,
+        digest: str,
+        artifact: Path | None,
+        verify: Callable[[], Path | None] = lambda: None,
+    ) -> list[Step]:
+        """Unpacking, unless this very artifact is there. A release of another content is refused. `verify` raises
+        ReleaseError for an artifact that must not be unpacked, and gives the signature to keep with it."""
         have = self.layout.digest(version)
         if have == digest:
             return []
@@ -75,7 +82,10 @@ class Installer:
         if artifact is None:  # check mode predicts without it
             return [Step(f"unpack release {version}", _nothing)]
         return [
-            Step(f"unpack release {version}", lambda: self.layout.unpack(artifact, version, digest))
+            Step(
+                f"unpack release {version}",
+                lambda: self.layout.unpack(artifact, version, digest, verify()),
+            )
         ]
 
     def run_steps(self, version: str, *, back: bool = False, within: int = WITHIN_S) -> list[Step]:

@@ -17,6 +17,7 @@ from typing import Any
 
 KEEP = 3
 DIGEST_FILE = "artifact.sha256"  # of the artifact that a release was unpacked from
+SIGNATURE_FILE = "artifact.sig"  # of the same, where it was verified
 
 
 class ReleaseError(Exception):
@@ -35,6 +36,7 @@ class Layout:
         self.command = base / "usr/local/bin/tc-micro"
         self.unit = base / "etc/systemd/system/tcmicro-agent.service"
         self.state = base / "var/lib/tcmicro"
+        self.floor_file = base / "var/lib/tcmicro/floors/release"
 
     def release(self, version: str) -> Path:
         return self.releases / version
@@ -58,8 +60,10 @@ class Layout:
 
     # --- putting a release there
 
-    def unpack(self, artifact: Path, version: str, digest: str) -> None:
-        """Verify the artifact and make `releases/<version>` of it."""
+    def unpack(
+        self, artifact: Path, version: str, digest: str, signature: Path | None = None
+    ) -> None:
+        """Verify the artifact and make `releases/<version>` of it, with its signature if that was verified."""
         found = sha256(artifact)
         if found != digest:
             raise ReleaseError(
@@ -73,10 +77,33 @@ class Layout:
             _extract(artifact, scratch, f"tcmicro-{version}")
             check_manifest(scratch, version)
             (scratch / DIGEST_FILE).write_text(digest + "\n")
+            if signature:
+                shutil.copyfile(signature, scratch / SIGNATURE_FILE)
             _sync(scratch)
             scratch.rename(self.release(version))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    # --- how far back a release may be
+
+    def floor(self) -> int:
+        """The highest serial of a release that ran here; nothing older is unpacked any more."""
+        text = self.floor_file.read_text().strip() if self.floor_file.is_file() else "0"
+        if not text.isdigit():
+            raise ReleaseError(f"{self.floor_file}: {text[:40]!r} is no number")
+        return int(text)
+
+    def raise_floor(self, version: str) -> None:
+        """To the serial of a release that runs; one that came unsigned has none."""
+        signature = self.release(version) / SIGNATURE_FILE
+        if not signature.is_file():
+            return
+        serial = int(json.loads(json.loads(signature.read_text())["statement"])["serial"])
+        if serial > self.floor():
+            self.floor_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            scratch = self.floor_file.with_name("release.tmp")
+            scratch.write_text(f"{serial}\n")
+            scratch.rename(self.floor_file)
 
     # --- making one current
 

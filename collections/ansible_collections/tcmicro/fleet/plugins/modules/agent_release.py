@@ -16,6 +16,8 @@ description:
   - A release that takes the place of another one is confirmed over a new connection, with the health that the service
     reports as evidence. Unless that happens in time, the host goes back by itself, with nobody there, and also when its
     service keeps failing or the host is booted before.
+  - Before it is unpacked, the host verifies its signature by the keys in C(/etc/tcmicro/keys/release). A release that is on
+    the host already is not asked for it again, so going back works after the signature has expired.
   - The datapath stays in the kernel while the agent is replaced.
 options:
   version:
@@ -52,11 +54,21 @@ options:
     description: Seconds within which the service must report the release.
     type: float
     default: 60
+  allow_unsigned:
+    description: Take an artifact whose signature is missing or wrong. What is wrong is a warning then.
+    type: bool
+    default: false
   digests:
     description: SHA-256 of the artifact by machine type. Filled in by the action plugin.
     type: dict
   src:
     description: Where the artifact was put on the host. Filled in by the action plugin.
+    type: path
+  signature:
+    description: Where its signature was put on the host. Filled in by the action plugin.
+    type: path
+  verifier:
+    description: Where the program that verifies it was put on the host. Filled in by the action plugin.
     type: path
 extends_documentation_fragment: [tcmicro.fleet.attributes]
 seealso:
@@ -113,9 +125,10 @@ import os
 import platform
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.tcmicro.fleet.plugins.module_utils import verification
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
     Agent,
     Run,
@@ -137,9 +150,15 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils.removal import Remov
 SHORTEST_S = 10
 
 
-def present(installer: Installer, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-    version, src = params["version"], params["src"]
-    unpack = installer.unpack_steps(version, wanted_digest(params), Path(src) if src else None)
+def present(
+    installer: Installer,
+    params: dict[str, Any],
+    verify: Callable[[], Path | None],
+    *,
+    check: bool,
+) -> dict[str, Any]:
+    version, src = params["version"], Path(params["src"]) if params["src"] else None
+    unpack = installer.unpack_steps(version, wanted_digest(params), src, verify)
     if unpack and not src and not check:
         return {"needs_artifact": platform.machine()}
     if check:
@@ -170,6 +189,27 @@ def confirmed(installer: Installer, params: dict[str, Any], *, check: bool) -> d
     return result
 
 
+def bring(installer: Installer, module: AnsibleModule) -> dict[str, Any]:
+    params, check = module.params, module.check_mode
+    if params["state"] == "confirmed":
+        return confirmed(installer, params, check=check)
+    if params["state"] == "previous":
+        return previous(installer, params, check=check)
+    return present(installer, params, lambda: verified(installer.layout, module), check=check)
+
+
+def verified(layout: Layout, module: AnsibleModule) -> Path | None:
+    """The signature of the artifact; None, with a warning, for one that is taken though it is wrong or missing."""
+    params, subject = module.params, f"{module.params['version']}/{platform.machine()}"
+    problem = verification.problem(module.run_command, params, subject, layout.floor())
+    if not problem:
+        return Path(params["signature"])
+    if not params["allow_unsigned"]:
+        raise ReleaseError(f"release {subject} is refused, nothing was changed: {problem}")
+    module.warn(f"release {subject} is taken though it is not signed as it should be: {problem}")
+    return None
+
+
 def previous(installer: Installer, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
     layout = installer.layout
     version = params["version"] or layout.linked(layout.previous)
@@ -197,6 +237,7 @@ def finish(
     if steps:
         installer.carry_out(steps, version, params["timeout"])
         installer.layout.prune()
+    installer.layout.raise_floor(version)
     return {**result, "transaction": installer.guard.pending(version)}
 
 
@@ -247,8 +288,11 @@ def main() -> None:
             "artifacts_dir": {"type": "path", "default": "build"},
             "artifact": {"type": "path"},
             "timeout": {"type": "float", "default": 60},
+            "allow_unsigned": {"type": "bool", "default": False},
             "digests": {"type": "dict"},
             "src": {"type": "path"},
+            "signature": {"type": "path"},
+            "verifier": {"type": "path"},
         },
         required_if=[("state", "present", ("version",)), ("state", "confirmed", ("version",))],
         supports_check_mode=True,
@@ -269,9 +313,7 @@ def main() -> None:
         if module.params["state"] == "absent":
             result = absent(module.run_command, layout, service, check=module.check_mode)
         else:
-            act = {"present": present, "confirmed": confirmed, "previous": previous}
-            state = act[module.params["state"]]
-            result = state(installer, module.params, check=module.check_mode)
+            result = bring(installer, module)
     except (ReleaseError, ServiceError, OSError) as exc:
         module.fail_json(msg=str(exc), release=layout.linked(layout.current))
     module.exit_json(**result)

@@ -11,7 +11,7 @@ short_description: Plan the waves of a rollout, or refuse it
 version_added: 0.1.0
 author: The tcmicro developers (@tcmicro)
 description:
-  - Runs once on the controller. Checks the request, that the artifact is there and what its digest file says, and which
+  - Runs once on the controller. Checks the request, that the artifact is there, signed, and what its digest file says, and which
     hosts are well; then says who is changed in which wave.
   - Numbers may be text, as C(-e) and surveys give them.
 options:
@@ -42,6 +42,10 @@ options:
     description: How many hosts may be left out because they are not well or not reachable.
     type: raw
     default: 0
+  allow_unsigned:
+    description: Go on with an artifact that has no signature file beside it.
+    type: bool
+    default: false
   seen:
     description: Looks of M(tcmicro.fleet.agent_info) by host. Without it only the request is checked.
     type: dict

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +21,11 @@ class ArtifactError(Exception):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A verified artifact."""
+    """An artifact that is what its digest file says, with its signature file where there is one."""
 
     path: Path
     digest: str
+    signature: Path | None = None
 
 
 def find(version: str, directory: Path) -> dict[str, Artifact]:
@@ -59,7 +61,18 @@ def load(path: Path) -> Artifact:
             f"{path}: sha256 is {found}, {beside.name} says {''.join(wanted) or 'nothing'}; nothing was sent. "
             "Build the release again, and ask who changed the file"
         )
-    return Artifact(path, found)
+    signature = path.with_name(path.name + ".sig")
+    return Artifact(path, found, signature if signature.is_file() else None)
+
+
+def refuse_unsigned(found: Iterable[Artifact]) -> None:
+    """Before hosts are touched; whether a signature is right they say themselves."""
+    missing = [artifact.path.name for artifact in found if artifact.signature is None]
+    if missing:
+        raise ArtifactError(
+            f"{missing[0]} is unsigned: there is no {missing[0]}.sig; nothing was sent. "
+            "Sign it: make artifact KEY=…, or allow it: tcmicro_allow_unsigned: true"
+        )
 
 
 def check_version(version: object) -> None:
