@@ -17,8 +17,8 @@ from tcmicro_agent.cli.verbs import NEGATIVE, Result
 from tcmicro_agent.report import document
 
 if TYPE_CHECKING:
-    from tcmicro_agent.policy.answers import Question
-    from tcmicro_agent.policy.cases import Result as CaseResult
+    from tcmicro_agent.policy.explanation.answers import Question
+    from tcmicro_agent.policy.explanation.cases import Result as CaseResult
 
 Adder = Callable[[str, object, str], argparse.ArgumentParser]
 UNDECIDABLE = 4
@@ -61,9 +61,9 @@ def add_verbs(add: Adder) -> None:
 
 
 def policy_explain(args: argparse.Namespace) -> Result:
-    from tcmicro_agent.policy import explain_text
-    from tcmicro_agent.policy.explain import explain
-    from tcmicro_agent.policy.naming import Naming
+    from tcmicro_agent.policy.explanation import explain_text
+    from tcmicro_agent.policy.explanation.explain import explain
+    from tcmicro_agent.policy.reach.naming import Naming
 
     question = _question(args.source, args.target)
     here = load(args)
@@ -75,7 +75,7 @@ def policy_explain(args: argparse.Namespace) -> Result:
 
 
 def _question(source: str, target: str) -> Question:
-    from tcmicro_agent.policy.question import parse_question
+    from tcmicro_agent.policy.explanation.question import parse_question
 
     try:
         return parse_question(source, target)
@@ -85,8 +85,8 @@ def _question(source: str, target: str) -> Question:
 
 
 def policy_test(args: argparse.Namespace) -> Result:
-    from tcmicro_agent.policy import cases
-    from tcmicro_agent.policy.naming import Naming
+    from tcmicro_agent.policy.explanation import cases
+    from tcmicro_agent.policy.reach.naming import Naming
 
     here = load(args)
     tests = load_tests(here)
@@ -101,7 +101,7 @@ def policy_test(args: argparse.Namespace) -> Result:
 
 
 def _row(result: CaseResult) -> dict[str, Any]:
-    from tcmicro_agent.policy import explain_text
+    from tcmicro_agent.policy.explanation import explain_text
 
     return {
         "test": result.test,
@@ -116,7 +116,7 @@ def _row(result: CaseResult) -> dict[str, Any]:
 
 def _test_text(results: list[CaseResult], naming: Any) -> str:
     """The table, and below it the explanation of each case that does not hold."""
-    from tcmicro_agent.policy import explain_text
+    from tcmicro_agent.policy.explanation import explain_text
 
     rows = [
         ("ok" if r.passed else "FAILED", r.test, r.name, r.case.expect.value, r.got, r.place)

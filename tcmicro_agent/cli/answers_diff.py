@@ -14,7 +14,7 @@ from tcmicro_agent.cli.verbs import NEGATIVE, Result
 from tcmicro_agent.report import document
 
 if TYPE_CHECKING:
-    from tcmicro_agent.policy.report import Report
+    from tcmicro_agent.policy.difference.report import Report
 
 Adder = Callable[[str, object, str], argparse.ArgumentParser]
 EXAMPLES = """Compared is what policies mean over the inventory, never their text: + opens, - closes, ~ is a setting.
@@ -43,7 +43,7 @@ def add_verbs(add: Adder) -> None:
 
 
 def policy_diff(args: argparse.Namespace) -> Result:
-    from tcmicro_agent.policy.report import fleet_report
+    from tcmicro_agent.policy.difference.report import fleet_report
     from tcmicro_agent.policy.resolve import resolve
 
     gc.disable()  # a fleet's bundles make millions of objects, none of them garbage before the end

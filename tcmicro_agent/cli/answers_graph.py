@@ -49,11 +49,11 @@ def add_verbs(add: Adder) -> None:
 
 
 def policy_graph(args: argparse.Namespace) -> Result:
-    from tcmicro_agent.policy import dot
-    from tcmicro_agent.policy.graph import Graph, around, graph
+    from tcmicro_agent.policy.difference.timeline import at_time
+    from tcmicro_agent.policy.picture import dot
+    from tcmicro_agent.policy.picture.graph import Graph, around, graph
+    from tcmicro_agent.policy.picture.svg import svg
     from tcmicro_agent.policy.resolve import resolve
-    from tcmicro_agent.policy.svg import svg
-    from tcmicro_agent.policy.timeline import at_time
 
     gc.disable()  # a fleet's bundles make millions of objects, none of them garbage before the end
     here = load(args)

@@ -9,11 +9,11 @@ from tcmicro_agent.policy.compile import compile_bundle
 from tcmicro_agent.policy.intent import Policy
 from tcmicro_agent.policy.inventory import Inventory
 from tcmicro_agent.policy.model import ALWAYS, Bundle, Identity, Rule, Window
-from tcmicro_agent.policy.naming import Naming
 from tcmicro_agent.policy.problems import Problems
+from tcmicro_agent.policy.reach.naming import Naming
+from tcmicro_agent.policy.reach.spans import service_text
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.selection import Selection
-from tcmicro_agent.policy.spans import service_text
 from tcmicro_agent.policy.windows import written
 
 

@@ -9,15 +9,15 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcmicro_agent.policy.diff import changes
-from tcmicro_agent.policy.diff_text import fleet_lines, host_lines, markdown, plain
+from tcmicro_agent.policy.difference.diff import changes
+from tcmicro_agent.policy.difference.diff_text import fleet_lines, host_lines, markdown, plain
+from tcmicro_agent.policy.difference.host_diff import bundle_changes
+from tcmicro_agent.policy.difference.rows import rows_of
 from tcmicro_agent.policy.evaluate import NewFlow, evaluate
-from tcmicro_agent.policy.host_diff import bundle_changes
 from tcmicro_agent.policy.inventory import parse_inventory
 from tcmicro_agent.policy.model import Action, Direction
-from tcmicro_agent.policy.naming import Naming
+from tcmicro_agent.policy.reach.naming import Naming
 from tcmicro_agent.policy.resolve import NO_POLICY
-from tcmicro_agent.policy.rows import rows_of
 from tests.unit.policy import test_resolve_meaning as meaning
 from tests.unit.policy.test_resolve import FLEET, policy, resolved
 

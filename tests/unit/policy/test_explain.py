@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcmicro_agent.errors import PolicyError
-from tcmicro_agent.policy.answers import Outcome, Question
 from tcmicro_agent.policy.evaluate import NUMBERS, NewFlow, evaluate
-from tcmicro_agent.policy.explain import explain
-from tcmicro_agent.policy.explain_text import advice, document, text
+from tcmicro_agent.policy.explanation.answers import Outcome, Question
+from tcmicro_agent.policy.explanation.explain import explain
+from tcmicro_agent.policy.explanation.explain_text import advice, document, text
 from tcmicro_agent.policy.intent import End, EndKind, Word
 from tcmicro_agent.policy.inventory import parse_inventory
 from tcmicro_agent.policy.model import Action, Direction, Protocol, Service
-from tcmicro_agent.policy.naming import Naming
 from tcmicro_agent.policy.problems import Where
+from tcmicro_agent.policy.reach.naming import Naming
 from tcmicro_agent.policy.source import parse_policies
 from tests.unit.policy import test_resolve_meaning as meaning
 from tests.unit.policy.test_resolve import FLEET, host, policy

@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given, settings
 
-from tcmicro_agent.policy.dot import document, dot, mermaid
-from tcmicro_agent.policy.graph import WORLD, drawn, graph
 from tcmicro_agent.policy.inventory import parse_inventory
-from tcmicro_agent.policy.placement import lay_out
-from tcmicro_agent.policy.svg import svg
+from tcmicro_agent.policy.picture.dot import document, dot, mermaid
+from tcmicro_agent.policy.picture.graph import WORLD, drawn, graph
+from tcmicro_agent.policy.picture.placement import lay_out
+from tcmicro_agent.policy.picture.svg import svg
 from tests.unit.policy import test_diff as diff
 from tests.unit.policy import test_resolve_meaning as meaning
 from tests.unit.policy.test_resolve import FLEET, policy, resolved

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tcmicro_agent.errors import BundleError
 from tcmicro_agent.policy import bundle as bundles
-from tcmicro_agent.policy.report import host_report
+from tcmicro_agent.policy.difference.report import host_report
 from tcmicro_agent.policy.resolve import NO_POLICY
 
 

@@ -10,12 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
-from tcmicro_agent.policy.decisions import Decisions, Spans
 from tcmicro_agent.policy.inventory import Inventory
 from tcmicro_agent.policy.model import Bundle, Direction, Mode
-from tcmicro_agent.policy.naming import own_groups
-from tcmicro_agent.policy.parties import ALL4, ALL6, Party, find_bodies, find_parties
-from tcmicro_agent.policy.spans import EVERYTHING, ServiceSet, allowed, joined, of_family, without
+from tcmicro_agent.policy.reach.decisions import Decisions, Spans
+from tcmicro_agent.policy.reach.naming import own_groups
+from tcmicro_agent.policy.reach.parties import ALL4, ALL6, Party, find_bodies, find_parties
+from tcmicro_agent.policy.reach.spans import (
+    EVERYTHING,
+    ServiceSet,
+    allowed,
+    joined,
+    of_family,
+    without,
+)
 
 WORLD = "world"
 

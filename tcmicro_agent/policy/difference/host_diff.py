@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tcmicro_agent.policy.decisions import Decisions
-from tcmicro_agent.policy.diff import NEW, OLD, Shift, Turn, shifts, turns
+from tcmicro_agent.policy.difference.diff import NEW, OLD, Shift, Turn, shifts, turns
 from tcmicro_agent.policy.inventory import Inventory
 from tcmicro_agent.policy.model import Bundle, Direction
-from tcmicro_agent.policy.parties import Bodies, Party, find_parties
+from tcmicro_agent.policy.reach.decisions import Decisions
+from tcmicro_agent.policy.reach.parties import Bodies, Party, find_parties
 
 SHOWN_NETWORKS = 3
 WORLD_NAME = "world"

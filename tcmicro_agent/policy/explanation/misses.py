@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tcmicro_agent.policy.evaluate import NUMBERS, NewFlow
+from tcmicro_agent.policy.explanation.lacks import Lack, Stranger, Told, lacks_of, mending
 from tcmicro_agent.policy.intent import Peer, Policy, PolicyRule, Tier
-from tcmicro_agent.policy.lacks import Lack, Stranger, Told, lacks_of, mending
 from tcmicro_agent.policy.model import Action, Bundle, Direction, Identity, Protocol, Rule
-from tcmicro_agent.policy.spans import service_text
+from tcmicro_agent.policy.reach.spans import service_text
 from tcmicro_agent.policy.windows import holds
 from tcmicro_agent.policy.windows import written as time_text
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcmicro_agent.policy.model import Bundle, Direction, Identity, Rule
-from tcmicro_agent.policy.spans import Cause, Span, spans_of
+from tcmicro_agent.policy.reach.spans import Cause, Span, spans_of
 
 Spans = tuple[Span, ...]
 

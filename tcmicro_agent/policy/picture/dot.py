@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tcmicro_agent.policy.graph import Edge, Graph, Node, drawn
-from tcmicro_agent.policy.spans import text_of, texts
+from tcmicro_agent.policy.picture.graph import Edge, Graph, Node, drawn
+from tcmicro_agent.policy.reach.spans import text_of, texts
 
 
 def dot(graph: Graph) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from tcmicro_agent.policy.answers import Explanation, Question
-from tcmicro_agent.policy.explain import explain
-from tcmicro_agent.policy.explain_text import service_asked, text
+from tcmicro_agent.policy.explanation.answers import Explanation, Question
+from tcmicro_agent.policy.explanation.explain import explain
+from tcmicro_agent.policy.explanation.explain_text import service_asked, text
 from tcmicro_agent.policy.intent import Case, End, EndKind, Policy, PolicyTest
 from tcmicro_agent.policy.inventory import Inventory
-from tcmicro_agent.policy.naming import Naming
+from tcmicro_agent.policy.reach.naming import Naming
 
 
 @dataclass(frozen=True)

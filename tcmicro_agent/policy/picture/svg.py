@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from tcmicro_agent.errors import TcmicroError
-from tcmicro_agent.policy.dot import caption, labels
-from tcmicro_agent.policy.graph import Edge, Graph, Node, drawn
-from tcmicro_agent.policy.placement import Layout, Spot, lay_out
-from tcmicro_agent.policy.svg_labels import HEIGHT, Box, Point, box_around, free_place
-from tcmicro_agent.policy.svg_style import HEAD, STYLE
+from tcmicro_agent.policy.picture.dot import caption, labels
+from tcmicro_agent.policy.picture.graph import Edge, Graph, Node, drawn
+from tcmicro_agent.policy.picture.placement import Layout, Spot, lay_out
+from tcmicro_agent.policy.picture.svg_labels import HEIGHT, Box, Point, box_around, free_place
+from tcmicro_agent.policy.picture.svg_style import HEAD, STYLE
 
 CHARACTER, LINE, PADDING = 7.3, 18.0, 14.0  # widths and heights in px, of text of 13 px
 SMALL = 6.4  # width of a character of a label

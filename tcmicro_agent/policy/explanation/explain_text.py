@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tcmicro_agent.policy.answers import Answer, EndAnswer, Explanation, Outcome, Question
-from tcmicro_agent.policy.crews import Crew
-from tcmicro_agent.policy.diff_document import cause_document
-from tcmicro_agent.policy.misses import PING, Miss
+from tcmicro_agent.policy.difference.diff_document import cause_document
+from tcmicro_agent.policy.explanation.answers import (
+    Answer,
+    EndAnswer,
+    Explanation,
+    Outcome,
+    Question,
+)
+from tcmicro_agent.policy.explanation.crews import Crew
+from tcmicro_agent.policy.explanation.misses import PING, Miss
 from tcmicro_agent.policy.model import Direction, Mode, Protocol, Service
-from tcmicro_agent.policy.naming import Naming
-from tcmicro_agent.policy.spans import service_text
+from tcmicro_agent.policy.reach.naming import Naming
+from tcmicro_agent.policy.reach.spans import service_text
 
 SHOWN_MISSES = 3
 

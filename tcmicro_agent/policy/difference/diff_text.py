@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from tcmicro_agent.policy.diff import Changes, Turn
-from tcmicro_agent.policy.host_diff import BundleChanges, names
+from tcmicro_agent.policy.difference.diff import Changes, Turn
+from tcmicro_agent.policy.difference.host_diff import BundleChanges, names
+from tcmicro_agent.policy.difference.rows import WORLD, Row, rows_of
 from tcmicro_agent.policy.model import Direction, Mode, Network, Protocol
-from tcmicro_agent.policy.naming import Naming
-from tcmicro_agent.policy.parties import Party
-from tcmicro_agent.policy.rows import WORLD, Row, rows_of
-from tcmicro_agent.policy.spans import PORTS, Cause, text_of
+from tcmicro_agent.policy.reach.naming import Naming
+from tcmicro_agent.policy.reach.parties import Party
+from tcmicro_agent.policy.reach.spans import PORTS, Cause, text_of
 
 SHOWN_POLICIES = 3
 SHOWN_HOLES = 2

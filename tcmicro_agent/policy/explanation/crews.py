@@ -11,8 +11,8 @@ from tcmicro_agent.policy.codes import Code
 from tcmicro_agent.policy.intent import End, EndKind
 from tcmicro_agent.policy.inventory import EVERY_HOST, Address, Host, Inventory
 from tcmicro_agent.policy.model import Bundle
-from tcmicro_agent.policy.parties import Party, find_bodies, find_parties
 from tcmicro_agent.policy.problems import Fault
+from tcmicro_agent.policy.reach.parties import Party, find_bodies, find_parties
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
-from tcmicro_agent.policy.answers import Answer, EndAnswer, Explanation, Question, merged, told
-from tcmicro_agent.policy.crews import Crew, Crews, find_hosts
-from tcmicro_agent.policy.decisions import default_cause
+from tcmicro_agent.policy.difference.timeline import at_time
 from tcmicro_agent.policy.evaluate import NUMBERS, NewFlow, evaluate
+from tcmicro_agent.policy.explanation.answers import (
+    Answer,
+    EndAnswer,
+    Explanation,
+    Question,
+    merged,
+    told,
+)
+from tcmicro_agent.policy.explanation.crews import Crew, Crews, find_hosts
+from tcmicro_agent.policy.explanation.lacks import Stranger
+from tcmicro_agent.policy.explanation.misses import Miss, NearMisses, above, rules_by_uid
 from tcmicro_agent.policy.intent import Policy
 from tcmicro_agent.policy.inventory import Address, Host, Inventory
-from tcmicro_agent.policy.lacks import Stranger
-from tcmicro_agent.policy.misses import Miss, NearMisses, above, rules_by_uid
 from tcmicro_agent.policy.model import Bundle, Direction, Identity, Protocol, Service
-from tcmicro_agent.policy.naming import own_groups
 from tcmicro_agent.policy.problems import Fault, Problems
+from tcmicro_agent.policy.reach.decisions import default_cause
+from tcmicro_agent.policy.reach.naming import own_groups
+from tcmicro_agent.policy.reach.spans import Cause
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.selection import Selection
-from tcmicro_agent.policy.spans import Cause
-from tcmicro_agent.policy.timeline import at_time
 
 ITSELF = "a host's traffic to itself is never judged"
 ECHO_REQUESTS = {4: 8 << 8, 6: 128 << 8}  # a question about ICMP is about ping

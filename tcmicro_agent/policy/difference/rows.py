@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tcmicro_agent.policy.diff import Change, Shift
-from tcmicro_agent.policy.parties import ALL4, ALL6, Party
-from tcmicro_agent.policy.spans import Cause
+from tcmicro_agent.policy.difference.diff import Change, Shift
+from tcmicro_agent.policy.reach.parties import ALL4, ALL6, Party
+from tcmicro_agent.policy.reach.spans import Cause
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from tcmicro_agent.policy.answers import Question
+from tcmicro_agent.policy.explanation.answers import Question
 from tcmicro_agent.policy.intent import End, EndKind, Word
 from tcmicro_agent.policy.model import Protocol, Service
 from tcmicro_agent.policy.problems import Where

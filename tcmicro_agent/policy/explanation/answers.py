@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import product
 
-from tcmicro_agent.policy.crews import Crew
+from tcmicro_agent.policy.explanation.crews import Crew
+from tcmicro_agent.policy.explanation.lacks import Stranger
+from tcmicro_agent.policy.explanation.misses import Miss
 from tcmicro_agent.policy.intent import End
 from tcmicro_agent.policy.inventory import Address
-from tcmicro_agent.policy.lacks import Stranger
-from tcmicro_agent.policy.misses import Miss
 from tcmicro_agent.policy.model import Action, Direction, Mode, Service
-from tcmicro_agent.policy.spans import Cause
+from tcmicro_agent.policy.reach.spans import Cause
 
 
 class Outcome(Enum):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tcmicro_agent.policy.diff import Change, Turn
-from tcmicro_agent.policy.diff_text import party_text
-from tcmicro_agent.policy.host_diff import BundleChanges, PeerChange, names
-from tcmicro_agent.policy.naming import Naming
-from tcmicro_agent.policy.parties import Party
-from tcmicro_agent.policy.spans import Cause, texts
+from tcmicro_agent.policy.difference.diff import Change, Turn
+from tcmicro_agent.policy.difference.diff_text import party_text
+from tcmicro_agent.policy.difference.host_diff import BundleChanges, PeerChange, names
+from tcmicro_agent.policy.reach.naming import Naming
+from tcmicro_agent.policy.reach.parties import Party
+from tcmicro_agent.policy.reach.spans import Cause, texts
 
 
 def connection_document(change: Change, naming: Naming) -> dict[str, Any]:

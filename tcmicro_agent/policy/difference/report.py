@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tcmicro_agent.policy import diff_document, diff_text
-from tcmicro_agent.policy.diff import changes
-from tcmicro_agent.policy.diff_text import SAME, Line
-from tcmicro_agent.policy.host_diff import bundle_changes
+from tcmicro_agent.policy.difference import diff_document, diff_text
+from tcmicro_agent.policy.difference.diff import changes
+from tcmicro_agent.policy.difference.diff_text import SAME, Line
+from tcmicro_agent.policy.difference.host_diff import bundle_changes
+from tcmicro_agent.policy.difference.timeline import at_time, instants
 from tcmicro_agent.policy.inventory import Inventory
 from tcmicro_agent.policy.model import Bundle
-from tcmicro_agent.policy.naming import Naming
-from tcmicro_agent.policy.timeline import at_time, instants
+from tcmicro_agent.policy.reach.naming import Naming
 from tcmicro_agent.policy.windows import written
 
 

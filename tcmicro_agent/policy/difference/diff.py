@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tcmicro_agent.policy.decisions import Decisions, Spans
 from tcmicro_agent.policy.inventory import Inventory
 from tcmicro_agent.policy.model import Action, Bundle, Direction, Mode
-from tcmicro_agent.policy.parties import Bodies, Party, Rows, find_bodies, find_parties
-from tcmicro_agent.policy.resolve import NO_POLICY
-from tcmicro_agent.policy.spans import (
+from tcmicro_agent.policy.reach.decisions import Decisions, Spans
+from tcmicro_agent.policy.reach.parties import Bodies, Party, Rows, find_bodies, find_parties
+from tcmicro_agent.policy.reach.spans import (
     Cause,
     PortRange,
     ServiceSet,
@@ -23,6 +22,7 @@ from tcmicro_agent.policy.spans import (
     of_family,
     overlay,
 )
+from tcmicro_agent.policy.resolve import NO_POLICY
 
 OLD, NEW = 0, 1
 
