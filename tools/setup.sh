@@ -44,7 +44,16 @@ make_venv() {
 	venv_identity >"$stamp"
 }
 
+# The checkout's own tc-micro, for all that needs no host: policy validate, explain, diff, test …
+make_command() {
+	local command=.venv/bin/tc-micro
+	[[ -x $command ]] && return
+	printf '#!%s\nimport sys\n\nfrom tcmicro_agent.cli import main\n\nsys.exit(main())\n' "$(pwd -P)/.venv/bin/python" >"$command"
+	chmod +x "$command"
+}
+
 command -v dpkg-query >/dev/null || die "this is no Debian system; install what tools/debian-packages.txt lists by hand"
 mapfile -t missing < <(missing_packages)
 install_packages "${missing[@]}"
 make_venv
+make_command
