@@ -18,10 +18,11 @@ RECORD = "/var/lib/tcmicro/release.json"
 
 @pytest.fixture
 def host(reach, scene):
-    """A host that runs NEXT, confirmed, and goes on to do so afterwards."""
+    """A host that runs NEXT, confirmed or gone back to, and goes on to do so afterwards."""
     reach(5)
     name = scene.lab.members("db")[0]
-    assert released(scene, name)["state"] == "confirmed"
+    assert released(scene, name)["state"] in ("confirmed", "reverted")
+    assert scene.lab.ssh(name, "readlink /opt/tcmicro/current").out == f"releases/{NEXT}"
     yield name
     assert scene.lab.agent(name, "status")["agent"]["release"] == NEXT
     assert scene.lab.ssh(name, "readlink /opt/tcmicro/current").out == f"releases/{NEXT}"
