@@ -28,11 +28,10 @@ setup: ## Install what is missing: Debian packages and the pinned Python environ
 demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: needs-root check artifact ## Run every test there is (root; about an hour)
+test: needs-root check artifact ## Run every test but test-kernels (root; about 25 minutes)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
-	python -m tools.kernels
 
 test-kernels: needs-root setup bpf ## Boot stock kernels 5.10, 6.1, 6.12 and run the datapath tests there (KERNEL=5.10, ACCEPT=1)
 	@python -m tools.kernels $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ACCEPT),--accept)

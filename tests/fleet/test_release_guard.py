@@ -104,7 +104,9 @@ def test_release_that_begins_to_fail_is_taken_back_before_its_deadline(scene, ho
 
     until(running, lambda release: release == FIRST)
     until(wounded, lambda found: found.get("state") == "reverted")
-    assert taken_back(scene, host, transaction)["cause"] == "its service failed"
+    cause = taken_back(scene, host, transaction)["cause"]
+    # by whoever sees it first, as above
+    assert cause in ("its service failed", "it was asked for")
 
 
 def test_host_that_boots_in_between_is_back_before_its_network(scene, host):
