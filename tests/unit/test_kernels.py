@@ -156,18 +156,18 @@ def test_archives_are_joined_in_order(tmp_path):
 
 
 def test_a_guest_is_emulated_and_counts_its_own_time():
-    guest = boot.Guest(Path("/work"))
+    guest = boot.Guest(Path("/guest"))
     argv = boot.argv(Path("/k/vmlinuz"), guest)
     assert argv[argv.index("-accel") + 1].startswith("tcg")
     assert argv[argv.index("-icount") + 1] == "shift=0,sleep=off"
     assert argv[argv.index("-kernel") + 1] == "/k/vmlinuz"
-    assert argv[argv.index("-initrd") + 1] == "/work/initrd"
+    assert argv[argv.index("-initrd") + 1] == "/guest/initrd"
     serial = [argv[n + 1] for n, word in enumerate(argv) if word == "-serial"]
-    assert serial == ["file:/work/console.log", "file:/work/results.tar.gz"]
+    assert serial == ["file:/guest/console.log", "file:/guest/results.tar.gz"]
 
 
 def test_a_panic_ends_the_machine():
-    argv = boot.argv(Path("/k"), boot.Guest(Path("/work")))
+    argv = boot.argv(Path("/k"), boot.Guest(Path("/guest")))
     assert "panic=-1" in argv[argv.index("-append") + 1].split()
     assert "-no-reboot" in argv
 
