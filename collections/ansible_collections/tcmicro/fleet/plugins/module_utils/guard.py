@@ -137,7 +137,8 @@ class Guard:
 
     def retire(self) -> None:
         """Nothing ticks and nothing starts with the host any more."""
-        self._run(["systemctl", "stop", TIMER])
+        # those of a boot are active to its end: without a file they would stay listed
+        self._run(["systemctl", "stop", *ENABLED])
         self._run(["systemctl", "disable", *ENABLED])
         for path in self.units():
             path.unlink()
