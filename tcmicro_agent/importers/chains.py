@@ -188,12 +188,11 @@ def _written_out(
         match = line.match.also(around)
         if line.lost:
             report.leave_out(line.where, line.text, line.lost, Effect.NONE)
+        if match.always and line.then is Then.DROP:
+            report.leave_out(line.where, line.text, "such packets always pass here", Effect.WIDER)
         if line.match.never:
-            if line.match.always and line.then is Then.DROP:
-                report.leave_out(
-                    line.where, line.text, "such packets always pass here", Effect.WIDER
-                )
-        elif line.unclear:
+            continue
+        if line.unclear:
             report.leave_out(line.where, line.text, line.unclear, EFFECTS[line.then])
         elif match.matches_nothing:
             continue
