@@ -197,7 +197,7 @@ def test_module_imports_what_its_room_may(module):
         ("tcmicro_agent.preflight", "import tcmicro_agent.errors", "tcmicro_agent.errors"),
         ("tcmicro_agent.store", "import prometheus_client", "prometheus_client"),
         (f"{FLEET}.modules.agent_info", "import tcmicro_agent.policy", "tcmicro_agent.policy"),
-        (f"{FLEET}.plugin_utils.waves", "import random", "random"),
+        (f"{FLEET}.plugin_utils.planner.stages", "import random", "random"),
         ("tcmicro_agent.helpers", "", "no room"),
     ],
 )

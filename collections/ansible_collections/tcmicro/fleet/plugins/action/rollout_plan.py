@@ -9,9 +9,11 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts, rollout, waves
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import plan as rollout
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages
 
-ERRORS = (artifacts.ArtifactError, rollout.RolloutError, waves.WaveError)
+ERRORS = (artifacts.ArtifactError, rollout.RolloutError, stages.WaveError)
 
 
 class ActionModule(ActionBase):
@@ -28,7 +30,7 @@ class ActionModule(ActionBase):
                 "release": {"type": "raw", "required": True},
                 "artifacts_dir": {"type": "path", "required": True},
                 "hosts": {"type": "list", "elements": "str", "required": True},
-                "waves": {"type": "raw", "default": list(waves.DEFAULT)},
+                "waves": {"type": "raw", "default": list(stages.DEFAULT)},
                 "bake": {"type": "raw", "default": 60},
                 "allow_missing": {"type": "raw", "default": 0},
                 "allow_unsigned": {"type": "bool", "default": False},
@@ -44,7 +46,7 @@ class ActionModule(ActionBase):
     def _plan(self, args: dict[str, Any]) -> dict[str, Any]:
         bake = rollout.whole_number("bake", args["bake"], least=0)
         allowed = rollout.whole_number("allow_missing", args["allow_missing"], least=0)
-        waves.parse(args["waves"])
+        stages.parse(args["waves"])
         found = artifacts.find(args["release"], Path(args["artifacts_dir"]))
         if not args["allow_unsigned"]:
             artifacts.refuse_unsigned(found.values())

@@ -9,9 +9,11 @@ from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import rollout, tables, waves
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course, tables
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages as cumulative
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.plan import RolloutError
 
-ERRORS = (waves.WaveError, rollout.RolloutError, tables.FailsafeError, ValueError)
+ERRORS = (cumulative.WaveError, RolloutError, tables.FailsafeError, ValueError)
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,12 +29,12 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def sizes(hosts: list[str] | int, stages: Any = waves.DEFAULT) -> list[int]:
-    return waves.plan(hosts if isinstance(hosts, int) else len(hosts), stages)
+def sizes(hosts: list[str] | int, stages: Any = cumulative.DEFAULT) -> list[int]:
+    return cumulative.plan(hosts if isinstance(hosts, int) else len(hosts), stages)
 
 
-def rollout_summary(groups: rollout.Groups, hostvars: Mapping[str, Any], release: str) -> str:
-    return rollout.summary(rollout.course(groups, hostvars, release))
+def rollout_summary(groups: course.Groups, hostvars: Mapping[str, Any], release: str) -> str:
+    return course.summary(course.course(groups, hostvars, release))
 
 
 class FilterModule:
@@ -44,8 +46,8 @@ class FilterModule:
             "failsafe": plain(tables.failsafe),
             "status_rows": plain(tables.status_rows),
             "status_table": plain(tables.status_table),
-            "rollout_waves": plain(rollout.sizes),
-            "rollout_waves_back": plain(rollout.sizes_back),
-            "rollout_complete": plain(rollout.complete),
+            "rollout_waves": plain(course.sizes),
+            "rollout_waves_back": plain(course.sizes_back),
+            "rollout_complete": plain(course.complete),
             "rollout_summary": plain(rollout_summary),
         }

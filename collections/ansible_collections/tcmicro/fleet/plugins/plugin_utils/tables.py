@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -21,6 +21,11 @@ def per_host(hosts: Iterable[str], hostvars: Mapping[str, Any], variable: str) -
     """One variable of many hosts; those that do not have it are left out."""
     found = {host: hostvars[host].get(variable) for host in hosts if host in hostvars}
     return {host: value for host, value in found.items() if value is not None}
+
+
+def count(hosts: Sized) -> str:
+    """How many hosts, in words."""
+    return f"{len(hosts)} host{'' if len(hosts) == 1 else 's'}"
 
 
 def findings(rows: Iterable[Mapping[str, str]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import waves
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages as cumulative
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,18 +24,18 @@ from hypothesis import strategies as st
     ],
 )
 def test_sizes_of_waves(fleet, stages, sizes):
-    assert waves.plan(fleet, stages) == sizes
+    assert cumulative.plan(fleet, stages) == sizes
 
 
 @pytest.mark.parametrize(
     "text", ["[5, 25, 100]", "5,25,100", "[5%, 25%, 100%]", "['5', \"25\", 100]"]
 )
 def test_stages_may_come_as_text(text):
-    assert waves.plan(100, text) == waves.plan(100, [5, 25, 100])
+    assert cumulative.plan(100, text) == cumulative.plan(100, [5, 25, 100])
 
 
 def test_single_number_as_text():
-    assert waves.plan(7, "100") == [7]
+    assert cumulative.plan(7, "100") == [7]
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_single_number_as_text():
     ids=str,
 )
 def test_senseless_stages_are_refused_with_what_is_allowed(stages, says):
-    with pytest.raises(waves.WaveError) as refusal:
-        waves.plan(10, stages)
+    with pytest.raises(cumulative.WaveError) as refusal:
+        cumulative.plan(10, stages)
     assert says in str(refusal.value)
     assert "100" in str(refusal.value)
 
 
 @given(st.integers(1, 5000), st.lists(st.integers(1, 99), unique=True, max_size=6))
 def test_waves_cover_the_fleet_exactly(fleet, stages):
-    sizes = waves.plan(fleet, [*sorted(stages), 100])
+    sizes = cumulative.plan(fleet, [*sorted(stages), 100])
     assert sum(sizes) == fleet
     assert all(size > 0 for size in sizes)
-    assert sizes[0] >= min(waves.FIRST_WAVE, max(1, fleet // 3))
+    assert sizes[0] >= min(cumulative.FIRST_WAVE, max(1, fleet // 3))
