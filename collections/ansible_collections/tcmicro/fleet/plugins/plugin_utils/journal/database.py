@@ -1,0 +1,102 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file of the journal: opened, and written whole or not at all by the controller whose turn it is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import chain, schema
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
+
+NAME, LOCK = "journal.db", "journal.lock"
+PATIENCE_S = 30.0
+
+
+class Database:
+    """One connection. Every change is a transaction that is on disk when it returns."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / NAME
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.connection = sqlite3.connect(self.path, PATIENCE_S, isolation_level=None)
+            self.connection.row_factory = sqlite3.Row
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self._prepare()
+        except (sqlite3.Error, OSError) as exc:
+            raise JournalError(
+                f"{self.path}: the journal cannot be used: {exc}; no host was changed. "
+                "Mend it, or name another folder: -e tcmicro_rollouts_dir=DIRECTORY"
+            ) from exc
+
+    def _prepare(self) -> None:
+        with self._transaction() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in schema.TABLES.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+            elif version != schema.VERSION:
+                raise JournalError(
+                    f"{self.path}: of version {version}, this collection writes {schema.VERSION}; "
+                    "use the collection that wrote it, or name another folder"
+                )
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def claim(self, pid: int) -> int:
+        """The epoch of a controller that has just taken the lock: whoever wrote before may not any more."""
+        with self._transaction() as connection:
+            row = (pid, os.uname().nodename, time.time())
+            found = connection.execute(
+                "INSERT INTO controllers (pid, machine, started) VALUES (?, ?, ?)", row
+            )
+            return int(found.lastrowid or 0)
+
+    @contextmanager
+    def write(self, epoch: int) -> Iterator[sqlite3.Connection]:
+        """A change by the controller of that epoch, if there is no later one."""
+        with self._transaction() as connection:
+            last = connection.execute("SELECT max(epoch) FROM controllers").fetchone()[0]
+            if last != epoch:
+                raise JournalError(
+                    f"another controller has taken over (epoch {last}, this one has {epoch}); "
+                    "nothing more is done here"
+                )
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.connection
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        commit(self.connection)
+
+    def links(self) -> list[tuple[chain.Event, str, str]]:
+        """Every event with its place in the chain."""
+        rows = self.connection.execute("SELECT * FROM events ORDER BY seq")
+        return [(chain.Event(*tuple(row)[:6]), row["prev_hash"], row["hash"]) for row in rows]
+
+
+def commit(connection: sqlite3.Connection) -> None:
+    connection.execute("COMMIT")
+
+
+def note(connection: sqlite3.Connection, epoch: int, rollout: str, kind: str, text: str) -> None:
+    """Append an event to the chain, as part of the change that it tells of."""
+    last = connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    seq, before = (last["seq"] + 1, last["hash"]) if last else (1, chain.FIRST)
+    event = chain.Event(seq, time.time(), epoch, rollout, kind, text)
+    row = (seq, event.time, epoch, rollout, kind, text, before, chain.digest(before, event))
+    connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)

@@ -1,0 +1,161 @@
+"""The journal: written by one controller at a time, whole or not at all, and nothing of it can be changed unseen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import chain, denylist
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
+    HostRow,
+    Journal,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
+    Host,
+    JournalError,
+    Rollout,
+    Wave,
+)
+
+
+@pytest.fixture
+def controller():
+    """A process that a lock can be held for, and that can be ended."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def journal(tmp_path, controller):
+    journal = Journal(tmp_path / "rollouts")
+    journal.claim(controller.pid)
+    yield journal
+    journal.close()
+
+
+def row(host, wave):
+    return HostRow(host, wave, Host.PLANNED, "0.1.1", "0.1.0", {"installed": True}, "", 0, None)
+
+
+@pytest.fixture
+def begun(journal):
+    journal.begin("r1", "release", "0.1.1", {"bake": 5})
+    journal.plan("r1", {"fleet": 2}, [row("web1", 1), row("db1", 2)])
+    return journal
+
+
+def test_rollout_is_read_as_it_was_written(begun):
+    record = begun.load("r1")
+    assert (record.kind, record.subject, record.state) == ("release", "0.1.1", Rollout.RUNNING)
+    assert (record.request, record.plan) == ({"bake": 5}, {"fleet": 2})
+    assert list(record.hosts) == ["web1", "db1"]
+    assert record.waves == {1: Wave.PLANNED, 2: Wave.PLANNED}
+
+
+def test_intent_stands_there_before_the_result(begun):
+    begun.intend("r1", "apply", ["web1"])
+    assert begun.load("r1").hosts["web1"].state is Host.APPLYING
+    begun.done("r1", "apply", {"web1": (Host.APPLIED, "")})
+    assert begun.load("r1").hosts["web1"].state is Host.APPLIED
+    assert begun.load("r1").hosts["db1"].state is Host.PLANNED
+
+
+def test_verdicts_are_kept_in_order(begun):
+    begun.verdict("r1", 1, {"outcome": "inconclusive"})
+    begun.verdict("r1", 1, {"outcome": "pass"})
+    assert [found["outcome"] for found in begun.verdicts("r1")] == ["inconclusive", "pass"]
+    assert begun.load("r1").looks == {1: 2, 2: 0}
+
+
+def test_first_reason_is_the_one_that_stays(begun):
+    begun.state("r1", Rollout.STOPPING, "web1: 3 restarts")
+    begun.state("r1", Rollout.BACK, "everybody is back")
+    assert begun.load("r1").reason == "web1: 3 restarts"
+    assert begun.unfinished() == []
+
+
+def test_unknown_rollout_names_those_there_are(begun):
+    with pytest.raises(JournalError, match=r"'r2' is not in .*: r1"):
+        begun.load("r2")
+
+
+def test_chain_is_whole_and_a_changed_event_is_seen(begun):
+    begun.wave("r1", 1, Wave.CHANGING)
+    assert chain.broken(begun.database.links()) == ""
+    begun.database.connection.execute("UPDATE events SET text = 'release 0.9' WHERE seq = 1")
+    assert chain.broken(begun.database.links()) == "event 1 was changed"
+    begun.database.connection.execute("DELETE FROM events WHERE seq = 1")
+    assert chain.broken(begun.database.links()) == "event 1 is missing"
+
+
+def test_what_is_written_is_on_disk_at_once(begun):
+    mode = begun.database.connection.execute("PRAGMA journal_mode").fetchone()[0]
+    full = begun.database.connection.execute("PRAGMA synchronous").fetchone()[0]
+    assert (mode, full) == ("wal", 2)
+
+
+def test_cut_change_leaves_nothing(begun):
+    with pytest.raises(sqlite3.IntegrityError):
+        begun.plan("r1", {"fleet": 9}, [row("web1", 1)])
+    assert begun.load("r1").plan == {"fleet": 2}
+
+
+def test_second_controller_is_refused_while_the_first_lives(begun, controller):
+    other = Journal(begun.directory)
+    with pytest.raises(JournalError, match=f"another controller .process {controller.pid}."):
+        other.claim(os.getpid())
+
+
+def test_lock_ends_with_its_controller(begun, controller):
+    controller.send_signal(signal.SIGKILL)
+    controller.wait()
+    follower = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        assert claimed_in_time(begun.directory, follower.pid) == begun.epoch + 1
+    finally:
+        follower.kill()
+        follower.wait()
+
+
+def claimed_in_time(directory, pid):
+    """The holder sees the end of its controller a moment later."""
+    wait = subprocess.run(
+        ["flock", "--wait", "20", str(directory / "journal.lock"), "true"], check=False
+    )
+    assert wait.returncode == 0
+    return Journal(directory).claim(pid)
+
+
+def test_controller_of_an_earlier_epoch_writes_nothing_more(begun):
+    Journal(begun.directory).database.claim(1)
+    with pytest.raises(JournalError, match="another controller has taken over .epoch 2"):
+        begun.intend("r1", "apply", ["web1"])
+    assert begun.load("r1").hosts["web1"].state is Host.PLANNED
+
+
+def test_journal_that_is_none_is_refused(tmp_path):
+    (tmp_path / "journal.db").write_text("not a database, but text that is long enough" * 100)
+    with pytest.raises(JournalError, match="the journal cannot be used"):
+        Journal(tmp_path)
+
+
+def test_journal_of_another_version_is_refused(begun):
+    begun.database.connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalError, match="of version 99"):
+        Journal(begun.directory)
+
+
+def test_denied_digest_is_refused_until_it_is_allowed_by_name(begun):
+    denylist.deny(begun, "r1", ["aa11"], "web1: 3 restarts")
+    denylist.refuse(begun, {"release 0.1.2": "bb22"}, "")
+    with pytest.raises(JournalError, match="web1: 3 restarts.*allow_denied=aa11"):
+        denylist.refuse(begun, {"release 0.1.1": "aa11"}, "bb22")
+    denylist.refuse(begun, {"release 0.1.1": "aa11"}, "aa11")
+    denylist.lift(begun, "r1", "aa11")
+    denylist.refuse(begun, {"release 0.1.1": "aa11"}, "")
