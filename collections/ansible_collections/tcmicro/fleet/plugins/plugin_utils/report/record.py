@@ -11,11 +11,12 @@ host to its points `[seconds, value]`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+EPOCH = datetime(1970, 1, 1)  # in UTC, as all times here
 Point = tuple[float, float]
 Lines = Mapping[str, Sequence[Point]]
 
@@ -197,7 +198,7 @@ def clock(seconds: float | None) -> str:
     """A time for people, in UTC."""
     if seconds is None:
         return "–"
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def duration(seconds: float | None) -> str:
