@@ -1,79 +1,152 @@
-"""What is said of a rollout at its end, and who goes back in which order."""
+"""What follows from a verdict, who goes back in which order, and what is said of a rollout at its end."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import HostRow, Record
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
+    Host,
+    Rollout,
+    Wave,
+)
 
 from tests.plugins.looks import UNREACHABLE, look, upgraded
 
-HOSTS = ["db1", "web1", "web2"]
-GROUPS = {
-    "tcmicro_ready": HOSTS,
-    "tcmicro_wave_1": ["db1"],
-    "tcmicro_wave_2": ["web1", "web2"],
-    "tcmicro_touched": HOSTS,
-    "tcmicro_passed": ["db1"],
-}
+
+def row(host, wave, state=Host.KEPT, failure="", **more):
+    return HostRow(host, wave, state, "0.1.1", "0.1.0", look(), failure, **more)
 
 
-def hostvars(**after):
-    verdict = {"reasons": ["web1: 2 restarts in 10 s, allowed 0"]}
-    return {
-        host: {
-            "tcmicro_gate_before": look(),
-            "tcmicro_gate_verdict": {"reasons": []} if host == "db1" else verdict,
-            "tcmicro_rollback_after": after.get(host, look()),
-        }
-        for host in HOSTS
-    }
+ROWS = (row("db1", 1), row("web1", 2, Host.APPLIED), row("web2", 2, Host.APPLIED))
 
 
-def said(groups=GROUPS, variables=None):
-    return course.summary(course.course(groups, variables or hostvars(), "0.1.1"))
+def record(*rows, state=Rollout.STOPPING, reason="web1: 2 restarts in 10 s", **more):
+    known = {row.host: row for row in rows or ROWS}
+    waves = {1: Wave.PASSED, 2: Wave.FAILED}
+    values = ("r1", "release", "0.1.1", state, reason, {"bake": 10}, {}, waves, {1: 1, 2: 1})
+    return Record(*values, known, **more)
 
 
-def test_waves_are_read_from_groups():
-    assert course.sizes(GROUPS) == [1, 2]
-    assert course.sizes({}) == [1]
+@pytest.mark.parametrize(
+    ("outcome", "looks", "following"),
+    [
+        ("pass", 1, "keep"),
+        ("fail", 1, "stop"),
+        ("inconclusive", 1, "judge"),
+        ("inconclusive", 2, "judge"),
+        ("inconclusive", 3, "stop"),
+        ("error", 1, "judge"),
+        ("error", 2, "stop"),
+        ("something new", 1, "stop"),
+    ],
+)
+def test_only_pass_goes_on(outcome, looks, following):
+    assert course.after_verdict(outcome, looks) == following
+
+
+def test_a_trial_outlasts_every_bake_there_may_be():
+    assert course.trial_s(60) > 3 * 60
+
+
+def test_sizes_are_read_from_groups_and_never_zero():
+    groups = {"tcmicro_wave_1": ["a"], "tcmicro_wave_2": ["b", "c"], "tcmicro_wave": []}
+    assert course.batches(groups, "tcmicro_wave") == [1, 2]
+    assert course.batches({}, "tcmicro_wave") == [1]
 
 
 def test_newest_wave_goes_back_first():
-    assert course.sizes_back(GROUPS) == [2, 1]
-    assert course.sizes_back({**GROUPS, "tcmicro_touched": ["db1"]}) == [1]
+    assert course.order_back(record()) == [["web1", "web2"], ["db1"]]
 
 
-def test_complete_needs_every_host_to_have_passed():
-    assert not course.complete(GROUPS)
-    assert not course.complete({})
-    assert course.complete({**GROUPS, "tcmicro_passed": HOSTS})
+def test_failing_hosts_go_back_before_all_others():
+    finding = {"host": "db1", "outcome": "fail", "text": "2 restarts"}
+    judged = record(verdicts=({"wave": 2, "findings": [finding]},))
+    assert course.order_back(judged) == [["db1"], ["web1", "web2"]]
+    lost = record(ROWS[0], ROWS[1], row("web2", 2, Host.LOST, "no contact"))
+    assert course.order_back(lost) == [["web2"], ["web1"], ["db1"]]
+
+
+def test_hosts_that_were_not_touched_or_are_back_are_left_alone():
+    left = record(row("db1", 1, Host.RESTORED), row("web1", 2), row("web2", 2, Host.PLANNED))
+    assert course.order_back(left) == [["web1"]]
+
+
+@pytest.mark.parametrize(("stuck", "of", "halted"), [(1, 2, False), (2, 10, False), (3, 10, True)])
+def test_taking_back_halts_above_a_fifth(stuck, of, halted):
+    rows = [row(f"h{n}", 1, Host.STUCK if n < stuck else Host.RESTORED) for n in range(of)]
+    assert course.halted(record(*rows)) is halted
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "says"),
+    [
+        (look(), Host.RESTORED, ""),
+        (UNREACHABLE, Host.LOST, "no contact"),
+        (None, Host.LOST, "nothing was heard"),
+        (upgraded(), Host.STUCK, "it runs release 0.1.1, wanted 0.1.0"),
+        (look(service__active=False, service__state="failed"), Host.STUCK, "the service is failed"),
+    ],
+)
+def test_a_host_attests_what_it_is_on(found, state, says):
+    attested, text = course.attest(record(), ROWS[0], {"changed": True}, found)
+    assert attested is state
+    assert says in text
+
+
+def test_a_command_that_failed_is_named_where_the_host_is_stuck():
+    _, text = course.attest(record(), ROWS[0], {"failed": True, "msg": "no room"}, upgraded())
+    assert text.endswith(": no room")
 
 
 def test_summary_says_why_and_where_and_who():
-    assert said() == (
-        "canary of 0.1.1 stopped in wave 2 of 2 by the gate: web1: 2 restarts in 10 s, allowed 0; "
+    back = [replace(row, state=Host.RESTORED) for row in ROWS]
+    assert course.summary(record(*back, state=Rollout.BACK)) == (
+        "canary of 0.1.1 stopped in wave 2 of 2 by the gate: web1: 2 restarts in 10 s; "
         "touched: db1, web1, web2; restored to 0.1.0: db1, web1, web2; untouched: 0 hosts"
     )
 
 
-def test_summary_counts_who_was_left_alone():
-    groups = {**GROUPS, "tcmicro_touched": ["db1"], "tcmicro_passed": []}
-    assert "wave 1 of 2" in said(groups)
-    assert said(groups).endswith("untouched: 2 hosts")
-
-
 def test_summary_never_assumes_that_a_host_is_restored():
-    text = said(variables=hostvars(web1=UNREACHABLE, web2=upgraded()))
-    assert "restored to 0.1.0: db1;" in text
-    assert "NOT restored: web1 (no contact" in text
-    assert "web2 (it runs release 0.1.1, wanted 0.1.0)" in text
+    stuck = row("web1", 2, Host.STUCK, "it runs release 0.1.1, wanted 0.1.0")
+    text = course.summary(record(row("db1", 1, Host.PLANNED), stuck, row("web2", 2)))
+    assert "touched: web1, web2" in text
+    assert "NOT restored: web1 (it runs release 0.1.1, wanted 0.1.0), web2 (kept)" in text
+    assert text.endswith("untouched: 1 host")
 
 
-def test_summary_without_a_verdict_does_not_invent_one():
-    variables = hostvars()
-    for host in HOSTS:
-        del variables[host]["tcmicro_gate_verdict"]
-    assert "did not come to a verdict" in said(variables=variables)
+def test_summary_lists_who_is_not_reached_and_expected_back_by_when():
+    trial = row("web1", 2, Host.LOST, "no contact", back_by=1795270344.0)
+    kept = row("db1", 1, Host.LOST, "no contact")
+    assert (
+        "NOT reached: db1 (no contact; it does not go back by itself), "
+        "web1 (no contact; back by itself by 2026-11-21 14:12:24 UTC)"
+    ) in course.summary(record(trial, kept))
+
+
+def test_summary_of_a_halt_begins_with_it():
+    text = course.summary(record(state=Rollout.HALTED))
+    assert text.startswith("TAKING BACK WAS HALTED")
+
+
+def test_summary_without_a_reason_does_not_invent_one():
+    assert "did not come to a verdict" in course.summary(record(reason="", state=Rollout.RUNNING))
 
 
 def test_summary_of_success():
-    assert said({**GROUPS, "tcmicro_passed": HOSTS}).startswith("rollout of 0.1.1 done: 3 hosts")
+    passed = replace(record(), waves={1: Wave.PASSED, 2: Wave.PASSED}, state=Rollout.DONE)
+    assert course.summary(passed).startswith("rollout of 0.1.1 done: 3 hosts in 2 waves")
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "end"),
+    [
+        (Rollout.STOPPING, Host.RESTORED, Rollout.BACK),
+        (Rollout.STOPPING, Host.LOST, Rollout.INCOMPLETE),
+        (Rollout.HALTED, Host.STUCK, Rollout.HALTED),
+    ],
+)
+def test_the_end_is_only_good_when_everybody_is_back(state, left, end):
+    assert course.ended(record(row("db1", 1, left), state=state)) is end

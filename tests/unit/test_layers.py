@@ -59,6 +59,8 @@ JOIN = (
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
 CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
 
+PURE_OF_JOURNAL = ("chain", "observation", "opening", "reconcile", "schema", "states")
+
 # The longest prefix of a module's name is its room.
 ROOMS = {
     "tcmicro_agent": Room(pure=True),
@@ -126,6 +128,11 @@ ROOMS = {
     f"{FLEET}.doc_fragments": Room(),
     f"{FLEET}.plugin_utils": Room((*BASE, *agent("policy")), pure=True),
     f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
+    f"{FLEET}.plugin_utils.journal": Room((f"{FLEET}.plugin_utils",)),
+    **dict.fromkeys(
+        (f"{FLEET}.plugin_utils.journal.{name}" for name in PURE_OF_JOURNAL),
+        Room((f"{FLEET}.plugin_utils",), pure=True),
+    ),
     f"{FLEET}.action": Room(CONTROLLER),
     f"{FLEET}.filter": Room(CONTROLLER),
     f"{FLEET}.callback": Room(("ansible", f"{FLEET}.plugin_utils")),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -33,10 +33,6 @@ def sizes(hosts: list[str] | int, stages: Any = cumulative.DEFAULT) -> list[int]
     return cumulative.plan(hosts if isinstance(hosts, int) else len(hosts), stages)
 
 
-def rollout_summary(groups: course.Groups, hostvars: Mapping[str, Any], release: str) -> str:
-    return course.summary(course.course(groups, hostvars, release))
-
-
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -46,8 +42,5 @@ class FilterModule:
             "failsafe": plain(tables.failsafe),
             "status_rows": plain(tables.status_rows),
             "status_table": plain(tables.status_table),
-            "rollout_waves": plain(course.sizes),
-            "rollout_waves_back": plain(course.sizes_back),
-            "rollout_complete": plain(course.complete),
-            "rollout_summary": plain(rollout_summary),
+            "rollout_batches": plain(course.batches),
         }

@@ -39,6 +39,11 @@ service:
   type: dict
   sample: {installed: true, active: true, failed: false, enabled: true, state: active (running), result: success, restarts: 0, pid: 321,
     active_since_us: 12345678}
+transaction:
+  description: The last change of release, V(null) when there was none; C(deadline_in_s) while it waits to be confirmed.
+  returned: always
+  type: dict
+  sample: {version: 0.1.1, previous: 0.1.0, state: pending, deadline_in_s: 212.5}
 status:
   description: The C(Status) document of the agent, V(null) when there is none.
   returned: always
@@ -49,6 +54,8 @@ problem:
   type: str
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
     Agent,
@@ -56,6 +63,7 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
     Run,
     Service,
 )
+from ansible_collections.tcmicro.fleet.plugins.module_utils.guard import Guard
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout
 
 
@@ -65,6 +73,14 @@ def status(agent: Agent) -> tuple[Document | None, str]:
         return None, "the agent is not installed"
     reply = agent.call("status")
     return (reply.document, "") if reply.ok else (None, reply.complaint())
+
+
+def transaction(found: Document | None) -> Document | None:
+    """A change of release, with the seconds that are left of its trial."""
+    if found is None or found.get("state") != "pending":
+        return found
+    now_ms = time.clock_gettime(time.CLOCK_BOOTTIME) * 1000
+    return {**found, "deadline_in_s": max(0.0, (found["deadline_ms"] - now_ms) / 1000)}
 
 
 def look(run: Run, layout: Layout) -> Document:
@@ -77,6 +93,7 @@ def look(run: Run, layout: Layout) -> Document:
             "installed": layout.installed(),
         },
         "service": Service(run).show(),
+        "transaction": transaction(Guard(layout, run).transaction()),
         "status": found,
         "problem": problem,
     }

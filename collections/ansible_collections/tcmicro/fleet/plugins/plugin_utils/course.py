@@ -1,126 +1,182 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happened in a rollout so far, and the line about it at the end. Pure."""
+"""What happens next in a rollout, and what is said of it at its end. Pure: reads what the journal holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate, looks, tables
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate, looks
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import observation
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import HostRow, Record
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
+    TOUCHED,
+    Host,
+    Rollout,
+    Wave,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import Look, first_line, trouble
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import count
 
-
-@dataclass(frozen=True)
-class Course:
-    """What happened: hosts by what they went through, and the looks at them before and after."""
-
-    release: str
-    ready: Sequence[str]
-    touched: Sequence[str]
-    passed: Sequence[str]
-    waves: Sequence[int]
-    before: Mapping[str, Mapping[str, Any]]
-    after: Mapping[str, Mapping[str, Any]]
-    reasons: Sequence[str]
-
+MORE_LOOKS = {"inconclusive": 2, "error": 1}  # after the first; then the wave has failed
+MARGIN_S = 300
+HALT_SHARE, HALT_LEAST = 0.2, 2
+UTC = timezone(timedelta(0))
 
 Groups = Mapping[str, Sequence[str]]
 
 
-def course(groups: Groups, hostvars: Mapping[str, Any], release: str) -> Course:
-    """Read the course from what playbooks/canary.yml left in groups and host variables."""
-    touched = list(groups.get("tcmicro_touched", ()))
-    verdicts = tables.per_host(touched, hostvars, "tcmicro_gate_verdict").values()
-    return Course(
-        release=release,
-        ready=list(groups.get("tcmicro_ready", ())),
-        touched=touched,
-        passed=list(groups.get("tcmicro_passed", ())),
-        waves=sizes(groups),
-        before=tables.per_host(touched, hostvars, "tcmicro_gate_before"),
-        after=tables.per_host(touched, hostvars, "tcmicro_rollback_after"),
-        reasons=list(
-            dict.fromkeys(reason for verdict in verdicts for reason in verdict["reasons"])
-        ),
-    )
+def batches(groups: Groups, prefix: str) -> list[int]:
+    """Sizes for `serial`, of the groups <prefix>_1, <prefix>_2, …; [1] for none, because 0 would mean everybody."""
+    sizes: list[int] = []
+    while (name := f"{prefix}_{len(sizes) + 1}") in groups:
+        sizes.append(len(groups[name]))
+    return sizes or [1]
 
 
-def sizes(groups: Groups) -> list[int]:
-    """Sizes of the planned waves, which are the groups tcmicro_wave_1, tcmicro_wave_2, …"""
-    return [len(wave) for wave in _waves(groups)] or [1]
+def trial_s(bake: int) -> int:
+    """How long hosts try something before they go back: a bake, as often as it may be repeated, and time to answer."""
+    return bake * (1 + max(MORE_LOOKS.values())) + MARGIN_S
 
 
-def sizes_back(groups: Groups) -> list[int]:
-    """Sizes of the waves to take the touched hosts back in, newest first."""
-    touched = set(groups.get("tcmicro_touched", ()))
-    return [
-        len(touched & set(wave)) for wave in reversed(_waves(groups)) if touched & set(wave)
-    ] or [1]
+def needs_s(bake: int) -> int:
+    """What of its trial must be left for a host to be judged in it."""
+    return bake + MARGIN_S // 5
 
 
-def complete(groups: Groups) -> bool:
-    """Only when every host that was planned is known to have passed its gate."""
-    ready = set(groups.get("tcmicro_ready", ()))
-    return bool(ready) and ready <= set(groups.get("tcmicro_passed", ()))
+def after_verdict(outcome: str, looks: int) -> str:
+    """keep, judge once more or stop, after that many looks. What is not known to be well does not go on."""
+    if outcome == "pass":
+        return "keep"
+    return "judge" if looks <= MORE_LOOKS.get(outcome, 0) else "stop"
 
 
-def _waves(groups: Groups) -> list[Sequence[str]]:
-    """The groups of the waves, in order."""
-    found: list[Sequence[str]] = []
-    while (name := f"tcmicro_wave_{len(found) + 1}") in groups:
-        found.append(groups[name])
-    return found
+# --- who goes back
 
 
-def summary(course: Course) -> str:
-    """One line: why it stopped first, then who was touched, restored and left alone."""
-    if set(course.ready) <= set(course.passed):
-        return f"rollout of {course.release} done: {count(course.ready)} in {len(course.waves)} waves passed the gate"
-    stopped_in = _wave_of(len(course.passed), course.waves)
-    why = "; ".join(course.reasons) or "a wave did not come to a verdict"
-    restored, stuck = _restored(course)
-    parts = [
-        f"canary of {course.release} stopped in wave {stopped_in} of {len(course.waves)} by the gate: {why}",
-        f"touched: {_names(course.touched)}",
-        *(f"restored to {version}: {_names(hosts)}" for version, hosts in sorted(restored.items())),
-    ]
-    if stuck:
-        parts.append(
-            "NOT restored: "
-            + ", ".join(f"{host} ({reason})" for host, reason in sorted(stuck.items()))
+def order_back(record: Record) -> list[list[str]]:
+    """Batches of hosts to take back: those that failed, then the newest wave, then older ones."""
+    rows = [h for h in record.hosts.values() if h.state in TOUCHED and h.state is not Host.RESTORED]
+    failing = {h.host for h in rows if h.failure} | failed_hosts(record)
+    first = [h.host for h in rows if h.host in failing]
+    waves = sorted({h.wave for h in rows}, reverse=True)
+    rest = [[h.host for h in rows if h.wave == n and h.host not in failing] for n in waves]
+    return [batch for batch in [first, *rest] if batch]
+
+
+def failed_hosts(record: Record) -> set[str]:
+    """Hosts that a verdict named."""
+    return {
+        finding["host"]
+        for verdict in record.verdicts
+        for finding in verdict.get("findings", ())
+        if finding.get("host") and finding.get("outcome") == "fail"
+    }
+
+
+def halted(record: Record) -> bool:
+    """Whether taking back fails as a whole: on more than a fifth of the hosts, and on more than one of them."""
+    touched = [row for row in record.hosts.values() if row.state in TOUCHED]
+    stuck = [row for row in touched if row.state is Host.STUCK]
+    return len(stuck) >= HALT_LEAST and len(stuck) > HALT_SHARE * len(touched)
+
+
+def attest(record: Record, row: HostRow, result: Any, look: Look | None) -> tuple[Host, str]:
+    """What a host says of itself after it was taken back; nothing is concluded from a command that succeeded."""
+    if look is None or look.get("unreachable"):
+        return Host.LOST, trouble(look)
+    reasons = gate.unwell(look)
+    runs = observation.running(record.kind, look)
+    if record.kind == "release" and not reasons:
+        runs = str(looks.running(look))  # the process, not only what is installed
+    if runs != row.before:
+        wanted = row.before or "nothing"
+        why = first_line((result or {}).get("msg")) if (result or {}).get("failed") else ""
+        return Host.STUCK, f"it runs {record.kind} {runs or 'nothing'}, wanted {wanted}" + (
+            f": {why}" if why else ""
         )
-    return "; ".join([*parts, f"untouched: {count(set(course.ready) - set(course.touched))}"])
+    return (Host.STUCK, reasons[0]) if reasons else (Host.RESTORED, "")
 
 
-def _restored(course: Course) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Hosts by the release they attest to be back on, and those that do not."""
+def ended(record: Record) -> Rollout:
+    """The state of a rollout whose hosts were to be taken back."""
+    if record.state is Rollout.HALTED:
+        return Rollout.HALTED
+    touched = [row for row in record.hosts.values() if row.state in TOUCHED]
+    back = all(row.state is Host.RESTORED for row in touched)
+    return Rollout.BACK if back else Rollout.INCOMPLETE
+
+
+# --- what is said
+
+
+@dataclass(frozen=True)
+class Names:
+    """What was rolled out, for people: `canary of 0.1.1`, `canary of policies 3f2a9c10b7de`."""
+
+    record: Record
+
+    def __str__(self) -> str:
+        if self.record.kind == "release":
+            return self.record.subject
+        return f"policies {self.record.subject[:12]}"
+
+
+def complete(record: Record) -> bool:
+    return bool(record.waves) and all(state is Wave.PASSED for state in record.waves.values())
+
+
+def summary(record: Record) -> str:
+    """One line: why it stopped first, then who was touched, restored and left alone."""
+    name, waves = Names(record), len(record.waves)
+    if complete(record) and record.state in (Rollout.RUNNING, Rollout.DONE):
+        done = f"rollout of {name} done: {count(record.hosts)} in {waves} waves passed the gate"
+        hint = f"; now set tcmicro_agent_release: {name} in the inventory, so that deploy.yml knows"
+        return done + (hint if record.kind == "release" else "")
+    passed = [number for number, state in record.waves.items() if state is Wave.PASSED]
+    touched = [row for row in record.hosts.values() if row.state in TOUCHED]
+    parts = [
+        f"canary of {name} stopped in wave {min(len(passed) + 1, waves)} of {waves} by the gate: "
+        f"{record.reason or 'a wave did not come to a verdict'}",
+        f"touched: {_names(row.host for row in touched)}",
+        *_whereabouts(touched),
+        f"untouched: {count([row for row in record.hosts.values() if row.state is Host.PLANNED])}",
+    ]
+    if record.state is Rollout.HALTED:
+        parts.insert(0, "TAKING BACK WAS HALTED: it fails on too many hosts, look at them first")
+    return "; ".join(parts)
+
+
+def _whereabouts(touched: Sequence[HostRow]) -> Iterable[str]:
+    """By what they are back on; then who is not, and who is expected to be by when."""
     restored: dict[str, list[str]] = {}
-    stuck: dict[str, str] = {}
-    for host in course.touched:
-        wanted = course.before.get(host, {}).get("releases", {}).get("current")
-        look = course.after.get(host)
-        reasons = gate.unwell(look)
-        found = None if look is None or reasons else looks.running(look)
-        if reasons:
-            stuck[host] = reasons[0]
-        elif found != wanted:
-            stuck[host] = f"it runs release {found}, wanted {wanted}"
-        else:
-            restored.setdefault(str(wanted), []).append(host)
-    return restored, stuck
+    for row in touched:
+        if row.state is Host.RESTORED:
+            restored.setdefault(row.before[:12] or "nothing", []).append(row.host)
+    for before, hosts in sorted(restored.items()):
+        yield f"restored to {before}: {_names(hosts)}"
+    stuck = [row for row in touched if row.state not in (Host.RESTORED, Host.LOST)]
+    if stuck:
+        told = (f"{row.host} ({row.failure or row.state.value})" for row in stuck)
+        yield f"NOT restored: {', '.join(told)}"
+    lost = [row for row in touched if row.state is Host.LOST]
+    if lost:
+        yield f"NOT reached: {', '.join(ledger(lost))}"
 
 
-def _wave_of(passed: int, sizes: Sequence[int]) -> int:
-    """Number of the wave after `passed` hosts."""
-    number = 1
-    for size in sizes:
-        if passed < size:
-            return number
-        passed -= size
-        number += 1
-    return len(sizes)
+def ledger(lost: Iterable[HostRow]) -> list[str]:
+    """Hosts that could not be asked, with the time by which they go back by themselves, if they do."""
+    return [f"{row.host} ({_expected(row)})" for row in sorted(lost, key=lambda row: row.host)]
+
+
+def _expected(row: HostRow) -> str:
+    if row.back_by is None:
+        return f"{row.failure or 'no contact'}; it does not go back by itself"
+    when = datetime.fromtimestamp(row.back_by, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{row.failure or 'no contact'}; back by itself by {when}"
 
 
 def _names(hosts: Iterable[str]) -> str:

@@ -37,17 +37,19 @@ class Database:
             ) from exc
 
     def _prepare(self) -> None:
-        with self._transaction() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in schema.TABLES.split(";\n"):
+        if self._version() == 0:
+            with self._transaction() as connection:
+                for statement in schema.TABLES.split(";\n") if self._version() == 0 else ():
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {schema.VERSION}")
-            elif version != schema.VERSION:
-                raise JournalError(
-                    f"{self.path}: of version {version}, this collection writes {schema.VERSION}; "
-                    "use the collection that wrote it, or name another folder"
-                )
+        if self._version() != schema.VERSION:
+            raise JournalError(
+                f"{self.path}: of version {self._version()}, this collection writes {schema.VERSION}; "
+                "use the collection that wrote it, or name another folder"
+            )
+
+    def _version(self) -> int:
+        return int(self.connection.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:
         self.connection.close()
@@ -63,7 +65,10 @@ class Database:
 
     @contextmanager
     def write(self, epoch: int) -> Iterator[sqlite3.Connection]:
-        """A change by the controller of that epoch, if there is no later one."""
+        """A change by the controller of that epoch, if there is no later one. Within another one it is part of that."""
+        if self.connection.in_transaction:
+            yield self.connection
+            return
         with self._transaction() as connection:
             last = connection.execute("SELECT max(epoch) FROM controllers").fetchone()[0]
             if last != epoch:

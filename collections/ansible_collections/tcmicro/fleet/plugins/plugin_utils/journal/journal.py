@@ -38,9 +38,9 @@ class HostRow:
     wanted: str
     before: str
     look: Mapping[str, Any]
-    failure: str
-    retries: int
-    back_by: float | None
+    failure: str = ""
+    retries: int = 0
+    back_by: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Record:
     waves: Mapping[int, Wave]
     looks: Mapping[int, int]
     hosts: Mapping[str, HostRow]
+    verdicts: Sequence[Mapping[str, Any]] = ()
 
     def of_wave(self, number: int) -> list[HostRow]:
         return [row for row in self.hosts.values() if row.wave == number]
@@ -102,6 +103,7 @@ class Journal:
             {wave["number"]: Wave(wave["state"]) for wave in waves},
             {wave["number"]: wave["looks"] for wave in waves},
             {host["host"]: _host(host) for host in hosts},
+            self.verdicts(rollout),
         )
 
     def recent(self, number: int = 5) -> list[sqlite3.Row]:
@@ -206,13 +208,23 @@ class Journal:
             )
             note(connection, self.epoch, rollout, f"{action} done", told)
 
-    def due(self, rollout: str, deadlines: Mapping[str, float]) -> None:
-        """By when (seconds since 1970) hosts on trial go back by themselves."""
+    def due(self, rollout: str, deadlines: Mapping[str, float | None]) -> None:
+        """By when (seconds since 1970) hosts go back by themselves; None for those that are on trial no more."""
         with self.database.write(self.epoch) as connection:
             connection.executemany(
                 "UPDATE hosts SET back_by = ? WHERE rollout = ? AND host = ?",
                 [(when, rollout, host) for host, when in deadlines.items()],
             )
+
+    def found(self, rollout: str, hosts: Mapping[str, tuple[Host, str]]) -> None:
+        """What hosts say of themselves after another controller was lost."""
+        with self.database.write(self.epoch) as connection:
+            connection.executemany(
+                "UPDATE hosts SET state = ?, failure = ? WHERE rollout = ? AND host = ?",
+                [(state.value, text, rollout, host) for host, (state, text) in hosts.items()],
+            )
+            told = "; ".join(f"{host}: {state.value}" for host, (state, _) in hosts.items())
+            note(connection, self.epoch, rollout, "found", told)
 
     def retry(self, rollout: str, hosts: Mapping[str, str]) -> None:
         """They went back because the controller was gone; that says nothing against what is rolled out."""

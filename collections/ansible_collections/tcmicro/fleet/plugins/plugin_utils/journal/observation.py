@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import Look
 
 
-class Seen(StrEnum):
+class Seen(Enum):
     OLD = "what it had before"
     TENTATIVE = "the new one, until its deadline"
     NEW = "the new one, for good"

@@ -6,7 +6,7 @@ says. The host is right about itself; the journal is right about what was meant.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.observation import (
     Observation,
@@ -17,7 +17,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states impor
 MOST_RETRIES = 1
 
 
-class Do(StrEnum):
+class Do(Enum):
     APPLY = "apply"  # it never came to be there
     ADOPT = "adopt"  # it is there: bake and judge it, do not apply it again
     AGAIN = (
@@ -72,3 +72,12 @@ def decide(state: Host, found: Observation, *, retries: int, needs_s: float) -> 
             do, f"it was {state.value} and has {found.seen.value} ({found.runs or '-'})"
         )
     return Decision(do, found.cause if do is Do.RETRY else "")
+
+
+def decide_back(found: Observation) -> Decision:
+    """The same for a host of a rollout that failed: whatever was intended, it goes back."""
+    if found.seen in (Seen.OLD, Seen.REVERTED):
+        return Decision(Do.RESTORED)
+    if found.seen is Seen.UNREACHABLE:
+        return Decision(Do.LOST, "no contact")
+    return Decision(Do.BACK)

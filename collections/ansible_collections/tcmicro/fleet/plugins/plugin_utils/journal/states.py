@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 
 
 class JournalError(Exception):
     """The journal does not allow it; nothing was changed."""
 
 
-class Rollout(StrEnum):
+class Rollout(Enum):
     """State of a rollout. Only the first two are gone on with."""
 
     RUNNING = "running"
@@ -26,7 +26,7 @@ class Rollout(StrEnum):
 OPEN = (Rollout.RUNNING, Rollout.STOPPING)
 
 
-class Wave(StrEnum):
+class Wave(Enum):
     PLANNED = "planned"
     CHANGING = "changing"
     JUDGED = "judged"  # well; its hosts are being told to keep the change
@@ -34,7 +34,7 @@ class Wave(StrEnum):
     FAILED = "failed"
 
 
-class Host(StrEnum):
+class Host(Enum):
     """What was intended for a host last, and whether it is known to have happened."""
 
     PLANNED = "planned"

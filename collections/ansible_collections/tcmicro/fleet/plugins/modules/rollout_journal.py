@@ -1,0 +1,109 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of an action plugin: it runs on the controller only."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollout_journal
+short_description: Take a step of a rollout in its journal
+version_added: 0.1.0
+author: The tcmicro developers (@tcmicro)
+description:
+  - Runs once on the controller. Writes what is intended before it is done and what became of it after, and says what comes next;
+    so a rollout whose controller was lost goes on where it was, and no host is changed twice.
+  - V(open) takes the turn of the journal until this run of C(ansible-playbook) ends. A second one is refused.
+  - With C(--check) a journal is written that is thrown away.
+options:
+  step:
+    description: The step.
+    type: str
+    required: true
+    choices: [open, rollback, plan, retried, change, changed, judged, kept, back, take_back, taken_back, finish]
+  journal:
+    description:
+      - With V(open) C(directory) of the journal, C(rollout) to go on with, C(abandon) for one that is not gone on with, and
+        C(allow_denied), a digest that failed before.
+      - Else what V(open) returned.
+    type: dict
+    required: true
+  request:
+    description: What was asked for.
+    type: dict
+    default: {}
+  plan:
+    description: What M(tcmicro.fleet.rollout_plan) returned.
+    type: dict
+    default: {}
+  wanted:
+    description: Digest of the bundle of each host, where policies are rolled out.
+    type: dict
+    default: {}
+  hosts:
+    description: Hosts of the wave or batch.
+    type: list
+    elements: str
+    default: []
+  looks:
+    description: Looks of M(tcmicro.fleet.agent_info) by host.
+    type: dict
+    default: {}
+  results:
+    description: Result of the change, the confirmation or the way back, by host.
+    type: dict
+    default: {}
+  verdict:
+    description: What M(tcmicro.fleet.gate) returned.
+    type: dict
+    default: {}
+  release:
+    description: With V(rollback), the release to go back to. Without it, what each host ran before.
+    type: raw
+extends_documentation_fragment: [tcmicro.fleet.attributes.info]
+seealso:
+  - module: tcmicro.fleet.rollout_plan
+  - module: tcmicro.fleet.gate
+"""
+
+EXAMPLES = r"""
+- name: Take the turn
+  tcmicro.fleet.rollout_journal:
+    step: open
+    journal:
+      directory: "{{ inventory_dir }}/.rollouts"
+    request:
+      release: 0.1.1
+  run_once: true
+  register: rollout
+
+- name: May this wave be changed?
+  tcmicro.fleet.rollout_journal:
+    step: change
+    journal: "{{ rollout }}"
+    hosts: "{{ ansible_play_batch }}"
+  run_once: true
+  register: step
+"""
+
+RETURN = r"""
+id:
+  description: The rollout.
+  returned: with V(open), V(plan)
+  type: str
+  sample: 20261121-135200-3f9a
+next:
+  description: What follows. V(stop) ends the waves, or the way back.
+  returned: with V(change), V(changed), V(judged), V(kept), V(take_back)
+  type: str
+  sample: keep
+assign:
+  description: Hosts with the number of their batch, in order.
+  returned: with V(plan), V(back)
+  type: list
+  elements: dict
+summary:
+  description: How the rollout ended.
+  returned: with V(finish)
+  type: str
+"""

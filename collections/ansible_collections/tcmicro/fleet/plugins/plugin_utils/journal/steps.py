@@ -1,0 +1,366 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a rollout that the journal takes part in. Each writes at most once, so that a controller which is lost
+finds either all or nothing of a step there.
+
+A step is given the parameters of M(tcmicro.fleet.rollout_journal) and returns what the playbook goes on by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import denylist
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
+    HostRow,
+    Journal,
+    Record,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.observation import (
+    observe,
+    running,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.reconcile import (
+    Decision,
+    Do,
+    decide,
+    decide_back,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
+    OPEN,
+    TOUCHED,
+    Host,
+    JournalError,
+    Rollout,
+    Wave,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import first_line, trouble
+
+Given = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+def plan(journal: Journal, given: Given) -> Answer:
+    """Write down a new rollout with its plan; or find out where the hosts of one stand that is gone on with."""
+    rollout = given["rollout"]
+    if given["resume"]:
+        return resume(journal, rollout, given["looks"])
+    waves, looks, kind = waves_of(given["plan"]), given["looks"], given["kind"]
+    wanted = {
+        h: given["wanted"].get(h) or given["subject"] for wave in waves for h in wave["hosts"]
+    }
+    subject = given["subject"] or digest_of(wanted)
+    request = given["request"]
+    named = request.get("digests") or {f"the bundle of {h}": d for h, d in wanted.items()}
+    denylist.refuse(journal, named, given["allow_denied"])
+    hosts = [
+        HostRow(h, wave["number"], Host.PLANNED, wanted[h], running(kind, looks[h]), looks[h])
+        for wave in waves
+        for h in wave["hosts"]
+    ]
+    with journal.database.write(journal.epoch):
+        journal.begin(rollout, kind, subject, request)
+        journal.plan(rollout, given["plan"], hosts)
+        if given["allow_denied"]:
+            denylist.lift(journal, rollout, given["allow_denied"])
+    return standing(journal.load(rollout))
+
+
+def waves_of(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Number and hosts of each wave of a plan."""
+    if "plan" in plan:
+        return list(plan["plan"]["waves"])
+    numbers = plan["wave_of"]
+    return [
+        {"number": n, "hosts": [host for host in plan["ready"] if numbers[host] == n]}
+        for n in sorted(set(numbers.values()))
+    ]
+
+
+def digest_of(wanted: Mapping[str, str]) -> str:
+    """One digest for the bundles of many hosts."""
+    text = json.dumps(sorted(wanted.items()), separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def resume(journal: Journal, rollout: str, looks: Mapping[str, Any]) -> Answer:
+    """Every host says where it is; what to do with it stands in the table of reconcile.py."""
+    record = journal.load(rollout)
+    if record.state not in OPEN:
+        raise JournalError(f"rollout {rollout} is over: {course.summary(record)}")
+    found = decisions(record, looks)
+    stops = [f"{host}: {d.why}" for host, d in found.items() if d.do is Do.STOP]
+    if stops:
+        raise JournalError(
+            f"rollout {rollout} cannot go on, nothing was changed: {'; '.join(stops)}. Mend it and go on with "
+            f"-e rollout={rollout}, or take its hosts back: playbooks/rollback.yml -e rollout={rollout}"
+        )
+    states = {h: (STATES[d.do], d.why) for h, d in found.items() if d.do in STATES}
+    retried = {host: d.why for host, d in found.items() if d.do is Do.RETRY}
+    with journal.database.write(journal.epoch):
+        journal.found(rollout, states)
+        if retried:
+            journal.retry(rollout, retried)
+    again = [host for host, d in found.items() if d.do is Do.AGAIN]
+    return {**standing(journal.load(rollout)), "again": again}
+
+
+STATES = {
+    Do.APPLY: Host.PLANNED,
+    Do.ADOPT: Host.APPLIED,
+    Do.KEEP: Host.KEEPING,
+    Do.KEPT: Host.KEPT,
+    Do.BACK: Host.TAKING_BACK,
+    Do.RESTORED: Host.RESTORED,
+    Do.LOST: Host.LOST,
+}
+
+
+def decisions(record: Record, looks: Mapping[str, Any]) -> dict[str, Decision]:
+    """By host. Of a rollout that failed, every host that was touched goes back and no other is changed."""
+    needs_s = course.needs_s(int(record.request.get("bake", 0)))
+    found = {}
+    for row in record.hosts.values():
+        seen = observe(record.kind, row.wanted, row.before, looks.get(row.host))
+        if record.state is Rollout.RUNNING:
+            found[row.host] = decide(row.state, seen, retries=row.retries, needs_s=needs_s)
+        elif row.state in TOUCHED:
+            found[row.host] = decide_back(seen)
+    return found
+
+
+def retried(journal: Journal, given: Given) -> Answer:
+    """Hosts whose trial would have ended too soon are back on what they had, and begin anew."""
+    causes = dict.fromkeys(given["hosts"], "its trial would have ended before it was judged")
+    journal.retry(given["rollout"], causes)
+    return {}
+
+
+def standing(record: Record) -> Answer:
+    """Where a rollout stands, as the plays need it."""
+    left = [n for n, state in record.waves.items() if state is not Wave.PASSED]
+    going = record.state is Rollout.RUNNING
+    bake = int(record.request.get("bake", 0))
+    return {
+        "id": record.id,
+        "again": [],
+        "assign": assigned([record.of_wave(n) for n in left] if going else []),
+        "before": {row.host: row.look for row in record.hosts.values()},
+        "bake": bake,
+        "trial_s": course.trial_s(bake),
+    }
+
+
+def assigned(batches: Iterable[Iterable[HostRow]]) -> list[dict[str, Any]]:
+    """Hosts with the number of their batch, in order."""
+    return [
+        {"host": row.host, "batch": number}
+        for number, batch in enumerate(batches, 1)
+        for row in batch
+    ]
+
+
+# --- one wave
+
+
+def change(journal: Journal, given: Given) -> Answer:
+    """May this wave be changed, and which of its hosts? Asked in front of every wave, and answered by the journal alone."""
+    record = journal.load(given["rollout"])
+    number = record.hosts[given["hosts"][0]].wave
+    rows = record.of_wave(number)
+    before = [state for n, state in record.waves.items() if n < number]
+    well = record.state is Rollout.RUNNING and all(state is Wave.PASSED for state in before)
+    if not well or {row.host for row in rows} != set(given["hosts"]):
+        return {"next": "stop"}
+    judged = all(row.state in (Host.KEEPING, Host.KEPT) for row in rows)
+    apply = [row.host for row in rows if row.state is Host.PLANNED]
+    with journal.database.write(journal.epoch):
+        if not judged:
+            journal.wave(record.id, number, Wave.CHANGING)
+            journal.intend(record.id, "apply", apply)
+            journal.due(record.id, dict.fromkeys(apply, _deadline(record)))
+    return {"next": "keep" if judged else "judge", "apply": apply}
+
+
+def changed(journal: Journal, given: Given) -> Answer:
+    """What became of the change on each host, and by when those on trial go back."""
+    record, results = journal.load(given["rollout"]), given["results"]
+    applied = {host: what_failed(results.get(host)) for host in given["hosts"]}
+    outcomes = {h: (Host.LOST if text else Host.APPLIED, text) for h, text in applied.items()}
+    with journal.database.write(journal.epoch):
+        journal.done(record.id, "apply", outcomes)
+        journal.due(record.id, dict.fromkeys(applied, _deadline(record)))
+        record = journal.load(record.id)
+        number = next(n for n, state in record.waves.items() if state is Wave.CHANGING)
+        rows = record.of_wave(number)
+        failures = {row.host: row.failure for row in rows if row.failure}
+        if given["check"]:
+            return _foreseen(journal, record, number, failures)
+    fresh = any(result.get("changed") for result in results.values())
+    return {
+        "next": "judge",
+        "failures": failures,
+        "wait": fresh or len(applied) < len(rows),
+    }
+
+
+def _foreseen(journal: Journal, record: Record, number: int, failures: Answer) -> Answer:
+    """With --check nothing is judged but whether the change would be made."""
+    journal.wave(record.id, number, Wave.FAILED if failures else Wave.PASSED)
+    if failures:
+        journal.state(record.id, Rollout.STOPPING, f"{failures}")
+    return {"next": "stop" if failures else "checked"}
+
+
+def _deadline(record: Record) -> float:
+    """When a host that is changed now has gone back at the latest, unless it is told to keep the change."""
+    return time.time() + course.trial_s(int(record.request.get("bake", 0)))
+
+
+def what_failed(result: Any) -> str:
+    """Why the change of a host failed, "" when it did not; no result is a failure."""
+    if not result:
+        return "nothing was heard from it"
+    if result.get("unreachable"):
+        return trouble(result)
+    return first_line(result.get("msg")) if result.get("failed") else ""
+
+
+def judged(journal: Journal, given: Given) -> Answer:
+    """Write the verdict down and what follows from it."""
+    rollout, verdict = given["rollout"], normal(given["verdict"])
+    with journal.database.write(journal.epoch):
+        number = journal.load(rollout).hosts[given["hosts"][0]].wave
+        journal.verdict(rollout, number, verdict)
+        record = journal.load(rollout)
+        following = course.after_verdict(verdict["outcome"], record.looks[number])
+        if following == "keep":
+            journal.wave(rollout, number, Wave.JUDGED)
+            journal.intend(rollout, "keep", given["hosts"])
+        if following == "stop":
+            _stop(journal, record, number, verdict)
+    return {"next": following, "failures": {}, "wait": True}
+
+
+def _stop(journal: Journal, record: Record, number: int, verdict: Answer) -> None:
+    reason = "; ".join(verdict["reasons"]) or verdict["outcome"]
+    journal.wave(record.id, number, Wave.FAILED)
+    journal.state(record.id, Rollout.STOPPING, reason)
+    if verdict["outcome"] == "fail":
+        denylist.deny(journal, record.id, guilty(journal.load(record.id)), reason)
+
+
+def guilty(record: Record) -> list[str]:
+    """Digests that a failed verdict speaks against: those of the release, or the bundles of the hosts that failed."""
+    if record.kind == "release":
+        return list(record.request.get("digests", ()))
+    named = course.failed_hosts(record) or {
+        row.host for row in record.hosts.values() if row.state in TOUCHED
+    }
+    return sorted({row.wanted for row in record.hosts.values() if row.host in named})
+
+
+def normal(verdict: Mapping[str, Any]) -> Answer:
+    """A verdict as the gate gives it; its findings are its reasons."""
+    outcome = str(verdict.get("outcome") or verdict.get("verdict"))
+    reasons = verdict.get("reasons")
+    findings = list(verdict.get("findings") or [_finding(text, outcome) for text in reasons or ()])
+    if reasons is None:
+        bad = [f for f in findings if f["outcome"] != "pass" and f.get("enforce", True)]
+        reasons = [f"{f['host']}: {f['text']}" if f.get("host") else f["text"] for f in bad]
+    return {"outcome": outcome, "reasons": list(reasons), "findings": findings}
+
+
+def _finding(reason: str, outcome: str) -> Answer:
+    host, _, text = reason.partition(": ")
+    return {"host": host, "outcome": outcome, "text": text}
+
+
+def kept(journal: Journal, given: Given) -> Answer:
+    """The wave has passed when every host of it has said that it keeps the change."""
+    record = journal.load(given["rollout"])
+    number = record.hosts[given["hosts"][0]].wave
+    failures = {host: what_failed(given["results"].get(host)) for host in given["hosts"]}
+    outcomes = {h: (Host.LOST if text else Host.KEPT, text) for h, text in failures.items()}
+    bad = [f"{host}: not kept: {text}" for host, text in failures.items() if text]
+    with journal.database.write(journal.epoch):
+        journal.done(record.id, "keep", outcomes)
+        journal.due(record.id, {h: None for h, text in failures.items() if not text})
+        journal.wave(record.id, number, Wave.FAILED if bad else Wave.PASSED)
+        if bad:
+            journal.state(record.id, Rollout.STOPPING, "; ".join(bad))
+    return {"next": "stop" if bad else "passed"}
+
+
+# --- the way back, and the end
+
+
+def back(journal: Journal, given: Given) -> Answer:
+    """Who goes back in which order, once a rollout has failed; nobody else. One that was cut is left to be resumed."""
+    record = journal.load(given["rollout"])
+    wanted = given["hosts"] or list(record.hosts)
+    failed = record.state is Rollout.STOPPING and not given["check"]
+    order = course.order_back(record) if failed else []
+    batches = [[record.hosts[h] for h in batch if h in wanted] for batch in order]
+    before = {row.host: row.before for row in record.hosts.values()}
+    return {"assign": assigned(batch for batch in batches if batch), "before": before}
+
+
+def take_back(journal: Journal, given: Given) -> Answer:
+    """The next batch, unless taking back fails on too many hosts."""
+    record = journal.load(given["rollout"])
+    if record.state is not Rollout.STOPPING:
+        return {"next": "stop"}
+    with journal.database.write(journal.epoch):
+        if course.halted(record):
+            journal.state(record.id, Rollout.HALTED, "taking back fails on too many hosts")
+            return {"next": "stop"}
+        journal.intend(record.id, "back", given["hosts"])
+    return {"next": "back"}
+
+
+def taken_back(journal: Journal, given: Given) -> Answer:
+    """What each host attests to be on."""
+    record = journal.load(given["rollout"])
+    outcomes = {
+        host: course.attest(
+            record, record.hosts[host], given["results"].get(host), given["looks"].get(host)
+        )
+        for host in given["hosts"]
+    }
+    journal.done(record.id, "back", outcomes)
+    return {}
+
+
+def finish(journal: Journal, given: Given) -> Answer:
+    """The end, if it is one, and how it is told."""
+    record = journal.load(given["rollout"])
+    if record.state is Rollout.RUNNING and course.complete(record):
+        journal.state(record.id, Rollout.DONE, "")
+    elif record.state is Rollout.STOPPING:
+        journal.state(record.id, course.ended(record), "")
+    record = journal.load(record.id)
+    return {
+        "state": record.state.value,
+        "passed": record.state is Rollout.DONE,
+        "summary": course.summary(record) if not given["check"] else "checked; nothing was changed",
+    }
+
+
+STEPS: dict[str, Callable[[Journal, Given], Answer]] = {
+    "plan": plan,
+    "retried": retried,
+    "change": change,
+    "changed": changed,
+    "judged": judged,
+    "kept": kept,
+    "back": back,
+    "take_back": take_back,
+    "taken_back": taken_back,
+    "finish": finish,
+}

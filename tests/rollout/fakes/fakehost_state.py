@@ -1,0 +1,153 @@
+"""The state of a fake host: a file in its folder, changed as the modules of the collection would change a host."""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+def arguments():
+    return json.loads(Path(sys.argv[1]).read_text())
+
+
+def answer(document):
+    print(json.dumps(document))
+
+
+class Host:
+    """`script.json` says what goes wrong here: {action: fault}."""
+
+    def __init__(self):
+        self.folder = Path(os.environ["FAKE_HOST"])
+        self.lock = (self.folder / "lock").open("w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.state = json.loads((self.folder / "state.json").read_text())
+        self.script = json.loads((self.folder / "script.json").read_text())
+        self.expire()
+
+    def save(self):
+        path = self.folder / "state.new"
+        path.write_text(json.dumps(self.state))
+        path.replace(self.folder / "state.json")
+
+    def note(self, action, changed=False):
+        with (self.folder / "calls").open("a") as calls:
+            calls.write(json.dumps({"action": action, "changed": changed}) + "\n")
+
+    def expire(self):
+        change = self.state["transaction"]
+        if change and change["state"] == "pending" and time.time() >= change["deadline"]:
+            self.take_back("nobody confirmed it in time")
+
+    def take_back(self, cause):
+        change = self.state["transaction"]
+        self.state.update(release=change["previous"], restarts=0)
+        change.update(state="reverted", cause=cause)
+        self.save()
+
+    # --- what modules ask
+
+    def look(self):
+        state, change = self.state, self.state["transaction"]
+        if change:
+            change = {**change, "deadline_in_s": change["deadline"] - time.time()}
+        return {
+            "changed": False,
+            "installed": True,
+            "releases": {
+                "current": state["release"],
+                "previous": (change or {}).get("previous"),
+                "installed": state["releases"],
+            },
+            "service": {
+                "active": True,
+                "state": "active (running)",
+                "restarts": state["restarts"],
+                "pid": 7,
+            },
+            "transaction": change,
+            "status": {
+                "release": state["release"],
+                "agent": {"running": True, "release": state["release"]},
+                "datapath": {
+                    "loaded": state["loaded"],
+                    "interfaces": [{"name": "eth0", "ingress": True, "egress": True}],
+                },
+                "policy": {
+                    "generation": state["generation"],
+                    "digest": state["digest"],
+                    "mode": "protect",
+                },
+                "transaction": None,
+                "drift": [],
+            },
+            "problem": "",
+        }
+
+    def release(self, args):
+        act = {"present": self.present, "confirmed": self.confirmed, "previous": self.previous}
+        return act[args.get("state", "present")](args)
+
+    def present(self, args):
+        version, now = args["version"], self.state["release"]
+        if version not in self.state["releases"] and not args.get("src"):
+            self.note("ask")
+            return {"changed": False, "needs_artifact": "x86_64"}
+        changed = version != now
+        report = {"changed": changed, "release": {"before": now, "after": version}, "steps": []}
+        if args["_ansible_check_mode"]:
+            return report
+        self.fault("apply")
+        if changed:
+            self.state.update(release=version, restarts=self.script.get("restarts", 0))
+            self.state["releases"] = sorted({*self.state["releases"], version})
+            self.state["transaction"] = {
+                "version": version,
+                "previous": now,
+                "state": "pending",
+                "deadline": time.time() + args["confirm_within"],
+            }
+            self.save()
+        self.note("apply", changed)
+        if self.script.get("apply") == "lost":
+            (self.folder / "down").touch()
+        self.fault("applied")
+        return {**report, "transaction": self.state["transaction"]}
+
+    def confirmed(self, args):
+        self.fault("keep")
+        change = self.state["transaction"]
+        if self.state["release"] != args["version"]:
+            return {"failed": True, "msg": f"the host took it back: {(change or {}).get('cause')}"}
+        if change:
+            change["state"] = "confirmed"
+        self.save()
+        self.note("keep", True)
+        self.fault("kept")
+        return {"changed": True}
+
+    def previous(self, args):
+        self.fault("back")
+        version = args.get("version") or (self.state["transaction"] or {}).get("previous")
+        report = {"release": {"before": self.state["release"], "after": version}}
+        if self.state["release"] == version:
+            self.note("back")
+            return {"changed": False, **report}
+        self.take_back("it was asked for")
+        self.note("back", True)
+        self.fault("went back")
+        return {"changed": True, **report}
+
+    def fault(self, action):
+        found = self.script.get(action)
+        if found == "fail":
+            self.note(f"{action} failed")
+            answer({"failed": True, "msg": f"{action} fails here"})
+            sys.exit(0)
+        if found == "kill":
+            self.script.pop(action)
+            (self.folder / "script.json").write_text(json.dumps(self.script))
+            os.kill(int((self.folder.parent / "controller").read_text()), signal.SIGKILL)

@@ -1,0 +1,210 @@
+"""A fleet of fake hosts, and the real playbooks over it.
+
+The collection is the real one but for the modules that would act on a host: those are replaced by fakes which keep the
+state of a host in a file. Connections fail as ssh would. All else runs: ansible-playbook, the plays, the actions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKES = Path(__file__).parent / "fakes"
+LIMIT_S = 120
+OLD, NEW = "0.1.0", "0.1.1"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    output: str
+
+    def says(self, text: str) -> bool:
+        return text in " ".join(self.output.split())
+
+
+class Fleet:
+    def __init__(self, folder: Path, hosts: list[str]) -> None:
+        self.folder = folder
+        self.hosts = hosts
+        self.rollouts = folder / "rollouts"
+        self._collection()
+        self._artifact(NEW)
+        (folder / "hosts").mkdir()
+        shutil.copy(FAKES / "fakehost_state.py", folder / "hosts")
+        for host in hosts:
+            self._host(host)
+        self._inventory()
+
+    # --- building it
+
+    def _collection(self) -> None:
+        fleet = "ansible_collections/tcmicro/fleet"
+        target = self.folder / "collections" / fleet
+        shutil.copytree(
+            ROOT / "collections" / fleet, target, ignore=shutil.ignore_patterns("*.pyc")
+        )
+        for fake in (FAKES / "modules").glob("*.py"):
+            shutil.copy(fake, target / "plugins/modules" / fake.name)
+        database = target / "plugins/plugin_utils/journal/database.py"
+        database.write_text(database.read_text() + (FAKES / "cut.py").read_text())
+
+    def _artifact(self, version: str) -> None:
+        (self.folder / "artifacts").mkdir(exist_ok=True)
+        path = self.folder / f"artifacts/tcmicro-{version}-x86_64.tar.gz"
+        path.write_text(f"artifact of {version}")
+        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.with_name(f"{path.name}.sha256").write_text(f"{self.digest}  {path.name}\n")
+
+    def _host(self, host: str) -> None:
+        folder = self.folder / "hosts" / host
+        folder.mkdir()
+        state = {
+            "release": OLD,
+            "releases": [OLD],
+            "restarts": 0,
+            "loaded": True,
+            "generation": 3,
+            "digest": "ab12",
+            "transaction": None,
+        }
+        (folder / "state.json").write_text(json.dumps(state))
+        (folder / "script.json").write_text("{}")
+
+    def _inventory(self) -> None:
+        shared = {
+            "ansible_connection": "fakehost",
+            "ansible_become": False,
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_remote_tmp": str(self.folder / "tmp"),
+            "fake_folder": str(self.folder / "hosts") + "/{{ inventory_hostname }}",
+            "tcmicro_allow_unsigned": True,
+            "tcmicro_artifacts_dir": str(self.folder / "artifacts"),
+            "tcmicro_agent_artifacts_dir": str(self.folder / "artifacts"),
+            "tcmicro_rollouts_dir": str(self.rollouts),
+        }
+        group = {"hosts": dict.fromkeys(self.hosts), "vars": shared}
+        document = {"all": {"children": {"tcmicro": group}}}
+        (self.folder / "inventory.json").write_text(json.dumps(document))
+
+    # --- what goes wrong, and what there is
+
+    def script(self, host: str, **faults: object) -> None:
+        (self.folder / "hosts" / host / "script.json").write_text(json.dumps(faults))
+
+    def down(self, host: str) -> None:
+        (self.folder / "hosts" / host / "down").touch()
+
+    def up(self, host: str) -> None:
+        (self.folder / "hosts" / host / "down").unlink()
+
+    def state(self, host: str) -> dict:
+        return json.loads((self.folder / "hosts" / host / "state.json").read_text())
+
+    def change(self, host: str, **values: object) -> None:
+        path = self.folder / "hosts" / host / "state.json"
+        path.write_text(json.dumps({**self.state(host), **values}))
+
+    def forget_trials(self) -> None:
+        """The deadline of every host that still tries something has come."""
+        for host in self.hosts:
+            state = self.state(host)
+            if (state["transaction"] or {}).get("state") == "pending":
+                self.change(host, transaction={**state["transaction"], "deadline": 0})
+
+    def calls(self, host: str, action: str | None = None) -> list[dict]:
+        path = self.folder / "hosts" / host / "calls"
+        found = (
+            [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        )
+        return [call for call in found if action in (None, call["action"])]
+
+    def touched(self) -> list[str]:
+        """Hosts on which anything was tried."""
+        return [h for h in self.hosts if any(c["action"] != "look" for c in self.calls(h))]
+
+    def applies(self) -> dict[str, int]:
+        return {h: sum(c["changed"] for c in self.calls(h, "apply")) for h in self.hosts}
+
+    def releases(self) -> dict[str, str]:
+        return {host: self.state(host)["release"] for host in self.hosts}
+
+    def waiting(self) -> list[str]:
+        """Hosts that try something, and would go back by themselves."""
+        states = {h: (self.state(h)["transaction"] or {}).get("state") for h in self.hosts}
+        return [host for host, state in states.items() if state == "pending"]
+
+    def journal(self, query: str) -> list[tuple]:
+        with sqlite3.connect(self.rollouts / "journal.db") as connection:
+            return connection.execute(query).fetchall()
+
+    def rollout(self) -> str:
+        return self.journal("SELECT id FROM rollouts ORDER BY created DESC")[0][0]
+
+    def steps(self) -> int:
+        return int((self.folder / "steps").read_text())
+
+    # --- running it
+
+    def start(self, playbook: str, *words: str, **environment: str) -> subprocess.Popen:
+        (self.folder / "steps").unlink(missing_ok=True)
+        known = {
+            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(FAKES / "connection"),
+            "ANSIBLE_LOCAL_TEMP": str(self.folder / "local"),
+            "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_NOCOLOR": "1",
+            "FAKE_FLEET": str(self.folder),
+        }
+        self.log = (self.folder / "log").open("w+")
+        process = subprocess.Popen(
+            [
+                str(ROOT / ".venv/bin/ansible-playbook"),
+                *("-i", str(self.folder / "inventory.json")),
+                str(ROOT / f"playbooks/{playbook}.yml"),
+                *words,
+            ],
+            cwd=ROOT,
+            env={**os.environ, **known, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        (self.folder / "hosts/controller").write_text(str(process.pid))
+        return process
+
+    def wait(self, process: subprocess.Popen) -> Outcome:
+        try:
+            code = process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+        self.log.seek(0)
+        return Outcome(code, self.log.read())
+
+    def run(self, playbook: str, *words: str, **environment: str) -> Outcome:
+        return self.wait(self.start(playbook, *words, **environment))
+
+    def canary(self, *words: str, **environment: str) -> Outcome:
+        return self.run("canary", *CANARY, *words, **environment)
+
+    def until(self, holds, process: subprocess.Popen) -> None:
+        """Wait for something the playbook does; it must not have ended before."""
+        end = time.monotonic() + LIMIT_S
+        while not holds():
+            assert process.poll() is None, "the playbook ended early"
+            assert time.monotonic() < end, "it never came to that"
+            time.sleep(0.02)
+
+
+CANARY = ("-e", f"release={NEW}", "-e", "bake=0", "-e", "waves=[50,100]")
