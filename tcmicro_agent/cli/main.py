@@ -18,6 +18,7 @@ from tcmicro_agent.cli import (
     imports,
     local,
     output,
+    rollouts,
     sessions,
     staged,
     verbs,
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     _add_events(_group(verb, "event", "what the kernel decides, as it decides it"), common)
     txn = _adder(_group(verb, "txn", "changes that wait to be confirmed, or did last"), common)
     txn("show", verbs.txn_show, "the last change of policy and of release")
+    rollouts.add_verbs(_adder(_group(verb, "rollout", "rollouts of this controller"), common))
     failsafe = _adder(_group(verb, "failsafe", "what stays open whatever policy says"), common)
     failsafe("set", verbs.failsafe_set, "replace it").add_argument("file", metavar="FILE")
     return top

@@ -90,9 +90,15 @@ def _open(sources: Sequence[str]) -> tuple[_Manager, Any]:
 
 
 @cache
-def _secrets() -> Any:
-    """The vault's, as configured. Both steps may be done only once in a process."""
+def set_loader_up() -> None:
+    """So that collections are found as ansible.cfg says; may be done only once in a process."""
     init_plugin_loader()
+
+
+@cache
+def _secrets() -> Any:
+    """The vault's, as configured; asked for only once in a process."""
+    set_loader_up()
     identities = list(constants.DEFAULT_VAULT_IDENTITY_LIST or ())
     return CLI.setup_vault_secrets(DataLoader(), vault_ids=identities, auto_prompt=False)
 

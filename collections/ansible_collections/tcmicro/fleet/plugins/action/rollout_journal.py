@@ -13,8 +13,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import opening, steps
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
+    holding,
+    opening,
+    steps,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
 
@@ -29,7 +34,12 @@ SPEC = {
     "wanted": {"type": "dict", "default": {}},
     "request": {"type": "dict", "default": {}},
     "release": {"type": "raw"},
+    "patience_s": {"type": "int", "default": 3600},
 }
+
+
+HEARING_S = 0.5
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -55,9 +65,26 @@ class ActionModule(ActionBase):
         journal = Journal(Path(where["directory"]), int(where["epoch"]))
         try:
             given = {**where, **args, "rollout": where["id"], "check": self._task.check_mode}
+            if args["step"] == "hold":
+                return self._held(journal, given)
             return steps.STEPS[args["step"]](journal, given)
         finally:
             journal.close()
+
+    def _held(self, journal: Journal, given: dict[str, Any]) -> dict[str, Any]:
+        """Wait while people hold the rollout, but not for ever."""
+        end, told = time.monotonic() + given["patience_s"], ""
+        while (answer := holding.hold(journal, given))["next"] == "wait":
+            if time.monotonic() > end:
+                why = f"{answer['why']}; nobody let it go on within {given['patience_s']} s"
+                return holding.give_up(journal, given, why)
+            if answer["why"] != told:
+                told = answer["why"]
+                display.display(
+                    f"held: {told} (tc-micro rollout resume|approve|abort {given['id']})"
+                )
+            time.sleep(HEARING_S)
+        return answer
 
     def _open(self, where: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         """Take the turn. Whoever only checks writes a journal that nobody finds."""

@@ -18,6 +18,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.database imp
     Database,
     note,
 )
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.holds import Said, Word
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
     INTENTS,
     OPEN,
@@ -106,6 +107,15 @@ class Journal:
             self.verdicts(rollout),
         )
 
+    def row(self, rollout: str) -> sqlite3.Row:
+        """The rollout itself, which is there."""
+        return self._rows("SELECT * FROM rollouts WHERE id = ?", rollout)[0]
+
+    def said(self, rollout: str) -> list[Said]:
+        """What people said to it, in order."""
+        rows = self._rows("SELECT * FROM said WHERE rollout = ? ORDER BY id", rollout)
+        return [Said(Word(r["word"]), r["who"], r["why"], r["wave"], r["time"]) for r in rows]
+
     def recent(self, number: int = 5) -> list[sqlite3.Row]:
         return self._rows("SELECT * FROM rollouts ORDER BY created DESC LIMIT ?", number)
 
@@ -171,6 +181,21 @@ class Journal:
                 (state.value, ended, reason, rollout),
             )
             note(connection, self.epoch, rollout, state.value, reason)
+
+    def say(self, rollout: str, said: Said) -> None:
+        """Needs no turn: whoever holds it hears of it between two steps. Raises JournalError when it is over."""
+        state = self.load(rollout).state
+        if state is not Rollout.RUNNING:
+            raise JournalError(
+                f"rollout {rollout} is {state.value}: there is nothing to {said.word.value}"
+            )
+        row = (rollout, said.word.value, said.who, said.why, said.wave, said.time)
+        with self.database.anybody() as connection:
+            connection.execute(
+                "INSERT INTO said (rollout, word, who, why, wave, time) VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            note(connection, self.epoch, rollout, said.word.value, f"{said.who}: {said.why}")
 
     # --- what is done to hosts
 

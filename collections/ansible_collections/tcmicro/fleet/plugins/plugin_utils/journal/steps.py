@@ -16,6 +16,10 @@ from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import denylist
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.holding import (
+    approved_first,
+    hold,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
     HostRow,
     Journal,
@@ -56,6 +60,7 @@ def plan(journal: Journal, given: Given) -> Answer:
     }
     subject = given["subject"] or digest_of(wanted)
     request = given["request"]
+    approved_first(request.get("approve"))
     named = request.get("digests") or {f"the bundle of {h}": d for h, d in wanted.items()}
     denylist.refuse(journal, named, given["allow_denied"])
     hosts = [
@@ -355,6 +360,7 @@ def finish(journal: Journal, given: Given) -> Answer:
 STEPS: dict[str, Callable[[Journal, Given], Answer]] = {
     "plan": plan,
     "retried": retried,
+    "hold": hold,
     "change": change,
     "changed": changed,
     "judged": judged,

@@ -1,0 +1,98 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rollout in the journal → its record, which reports and other programs read (report/record.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import chain
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
+    HostRow,
+    Journal,
+    Record,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
+    Host,
+    Rollout,
+    Wave,
+)
+
+STATES = {
+    Rollout.RUNNING: "running",
+    Rollout.STOPPING: "stopping",
+    Rollout.DONE: "succeeded",
+    Rollout.BACK: "rolled_back",
+    Rollout.INCOMPLETE: "rollback_incomplete",
+    Rollout.HALTED: "rollback_halted",
+    Rollout.ABANDONED: "abandoned",
+}
+HOSTS = {Host.PLANNED: "untouched", Host.KEPT: "committed", Host.RESTORED: "reverted"}
+OUTCOMES = {Wave.PASSED: "pass", Wave.FAILED: "fail"}
+
+
+def export(journal: Journal, rollout: str) -> dict[str, Any]:
+    """The document `RolloutRecord`. Raises JournalError when there is no such rollout."""
+    record, row = journal.load(rollout), journal.row(rollout)
+    links = journal.database.links()
+    events = [event for event, _, _ in links if event.rollout == rollout]
+    return {
+        "apiVersion": "tcmicro/v1",
+        "kind": "RolloutRecord",
+        "id": record.id,
+        "subject": f"{record.kind} {record.subject}",
+        "state": STATES[record.state],
+        "why": record.reason or ("every wave passed" if record.state is Rollout.DONE else ""),
+        "started": row["created"],
+        "ended": row["ended"],
+        "plan": {**_planned(record), "fleet": len(record.hosts)},
+        "waves": [_wave(record, number, events) for number in record.waves],
+        "hosts": {host.host: _host(host) for host in record.hosts.values()},
+        "approvals": [str(said) for said in journal.said(rollout)],
+        "events": [
+            {"time": event.time, "kind": event.kind, "text": event.text} for event in events
+        ],
+        "chain_ok": not chain.broken(links),
+    }
+
+
+def _planned(record: Record) -> Mapping[str, Any]:
+    """The plan's own document, inside the answer of the planner."""
+    plan = record.plan.get("plan")
+    return plan if isinstance(plan, Mapping) else {}
+
+
+def _wave(record: Record, number: int, events: Iterable[chain.Event]) -> dict[str, Any]:
+    rows = record.of_wave(number)
+    stages = {wave["number"]: wave.get("stage", "") for wave in _planned(record).get("waves", [])}
+    verdicts = [found for found in record.verdicts if found["wave"] == number]
+    verdict = verdicts[-1] if verdicts else {}
+    times = {event.text: event.time for event in events if event.kind == f"wave {number}"}
+    ended = [times[state.value] for state in (Wave.PASSED, Wave.FAILED) if state.value in times]
+    return {
+        "number": number,
+        "stage": stages.get(number, ""),
+        "hosts": [row.host for row in rows],
+        "exposure": sum(row.wave <= number for row in record.hosts.values()),
+        "started": times.get(Wave.CHANGING.value),
+        "ended": ended[0] if ended else None,
+        "bake_s": record.request.get("bake", 0),
+        "state": record.waves[number].value,
+        "verdict": {
+            "outcome": verdict.get("outcome") or OUTCOMES.get(record.waves[number], "not reached"),
+            "findings": verdict.get("findings", []),
+        },
+        "figures": verdict.get("figures", {}),
+        "series": verdict.get("series", []),
+    }
+
+
+def _host(row: HostRow) -> dict[str, str]:
+    now = {Host.KEPT: row.wanted, Host.PLANNED: row.before, Host.RESTORED: row.before}
+    return {
+        "state": HOSTS.get(row.state, row.state.value),
+        "before": row.before,
+        "after": now.get(row.state, ""),
+        "note": row.failure,
+    }
