@@ -55,7 +55,7 @@ enum tcm_default { TCM_DEFAULT_INGRESS = 0, TCM_DEFAULT_EGRESS = 1, TCM_DEFAULT_
 /* Under whose authority a packet was counted. */
 enum tcm_bank {
 	TCM_ENFORCED = 0, /* the live policy, or none */
-	TCM_AUDITED = 1,  /* refused, and let pass because the mode is monitor */
+	TCM_AUDITED = 1,  /* refused, and let pass because the mode of the host or of the policy is monitor */
 	TCM_TRIAL = 2,	  /* the staged policy: a share of the new flows is judged by it */
 	TCM_BANKS = 3,
 };
@@ -92,7 +92,7 @@ enum tcm_transition_result {
 
 /* Words of skb->cb when tcm_ask returns; when it is called, the first is the direction of the packet it is run on. */
 enum tcm_answer {
-	TCM_ANSWER_VERDICT = 0,	   /* enum tcm_verdict */
+	TCM_ANSWER_VERDICT = 0,	   /* enum tcm_verdict; ALLOW for a reason that denies: a rule that only audits would */
 	TCM_ANSWER_REASON = 1,	   /* enum tcm_reason */
 	TCM_ANSWER_RULE = 2,	   /* counter index, 0 = none */
 	TCM_ANSWER_IDENTITY = 3,   /* of the peer */
@@ -126,11 +126,19 @@ struct tcm_difference_key {
 
 /* --- policy, one copy per slot --------------------------------------------------------------------- */
 
+/* Of a rule or a default. */
+enum tcm_rule_flag {
+	TCM_AUDITS = 1,	  /* its policy is in mode monitor: what it denies is counted and passes. Only where it denies */
+	TCM_LOG_NONE = 2, /* nothing it decides is told */
+	TCM_LOG_ALL = 4,  /* all it decides is told, whatever tcm_settings says of the reason */
+};
+
 struct tcm_slot {
 	__u32 generation; /* 0 = empty: nothing is enforced */
 	__u8 verdict[TCM_DEFAULTS]; /* enum tcm_verdict */
 	__u8 mode;	  /* enum tcm_mode */
-	__u32 has_cidr;	  /* bit 0: IPv4 prefixes exist, bit 1: IPv6 */
+	__u8 has_cidr;	  /* bit 0: IPv4 prefixes exist, bit 1: IPv6 */
+	__u8 flags[TCM_DEFAULTS]; /* enum tcm_rule_flag, of each default */
 	__u32 default_rule[TCM_DEFAULTS]; /* counter index of each default */
 	__u32 world_shapes[TCM_DIRECTIONS]; /* as tcm_peer, for identity 0 */
 	__u64 world_classes[TCM_DIRECTIONS];
@@ -195,7 +203,8 @@ struct tcm_rule_key {
 struct tcm_rule {
 	__u32 rule; /* counter index */
 	__u8 verdict;
-	__u8 pad[3];
+	__u8 flags; /* enum tcm_rule_flag */
+	__u8 pad[2];
 };
 
 /* Failsafe: stays open whatever the slots say. Covers both legs of the flow. */

@@ -24,7 +24,7 @@ static __always_inline void judge_first(const struct flow *f, int parsed, __u32 
 {
 	if (parsed == TCM_FLOW && !in_mid_flow(f) && !f->no_opener) {
 		judge(f, number, direction, v);
-		if (v->verdict == TCM_DENY)
+		if (v->verdict == TCM_DENY || v->flags & TCM_AUDITS)
 			spare(f, v);
 	} else {
 		settle(v, parsed == TCM_UNENFORCED ? TCM_ALLOW : TCM_DENY, parsed < 0 ? TCM_NO_SESSION : parsed);

@@ -14,10 +14,12 @@
 #include "trial.h"
 #include <linux/pkt_cls.h>
 
+/* Decides by something else than a rule. */
 static __always_inline void settle(struct verdict *v, enum tcm_verdict verdict, enum tcm_reason reason)
 {
 	v->verdict = verdict;
 	v->reason = reason;
+	v->flags = 0;
 }
 
 static __noinline int open_session(const struct context *ctx, const struct flow *f, const struct verdict *v,
@@ -76,7 +78,8 @@ static __always_inline void adopt(const struct context *ctx, const struct flow *
 	if (v->verdict != TCM_ALLOW)
 		return;
 	open_session(ctx, f, v, opener, TCM_ADOPTED);
-	v->reason = TCM_SESSION;
+	if (!(v->flags & TCM_AUDITS))
+		settle(v, TCM_ALLOW, TCM_SESSION);
 }
 
 /* The staged policy's view of a new flow; where the flow is of its share, it holds for this packet from here on. */
@@ -176,10 +179,11 @@ static __always_inline bool decide_tracked(struct context *ctx, const struct flo
 		return false;
 	if (still_allowed(ctx, f, &s, v)) {
 		update_session(ctx, f, v, true);
-		settle(v, TCM_ALLOW, TCM_SESSION);
-	} else {
-		settle(v, TCM_DENY, TCM_REVOKED);
+		if (!(v->flags & TCM_AUDITS))
+			settle(v, TCM_ALLOW, TCM_SESSION);
 	}
+	if (v->verdict != TCM_ALLOW || v->flags & TCM_AUDITS)
+		v->reason = TCM_REVOKED;
 	return true;
 }
 
@@ -253,7 +257,10 @@ static __always_inline void spare(const struct flow *f, struct verdict *v)
 		settle(v, TCM_ALLOW, TCM_DHCP);
 }
 
-/* Decides what parse() made of the packet, by the slot of that number. Monitor mode lets pass what it counts. */
+/*
+ * Decides what parse() made of the packet, by the slot of that number. Monitor mode lets pass what it counts; what a
+ * rule that only audits denies is a flow like any that passes, and is counted with its first packet.
+ */
 static __noinline int decide(struct __sk_buff *skb, const struct flow *f, int parsed, __u32 direction, __u32 number)
 {
 	struct context ctx = { .skb = skb, .number = number, .direction = direction & 1 };
@@ -266,9 +273,9 @@ static __noinline int decide(struct __sk_buff *skb, const struct flow *f, int pa
 		return TC_ACT_UNSPEC;
 	ctx.now = bpf_jiffies64();
 	reach_verdict(&ctx, f, parsed, &v);
-	if (v.verdict == TCM_DENY)
+	if (v.verdict == TCM_DENY || v.flags & TCM_AUDITS)
 		spare(f, &v);
-	if (v.verdict == TCM_DENY && ctx.slot->mode == TCM_MONITOR)
+	if (v.flags & TCM_AUDITS || (v.verdict == TCM_DENY && ctx.slot->mode == TCM_MONITOR))
 		ctx.bank = TCM_AUDITED;
 	record(&ctx, f, &v);
 	return v.verdict == TCM_DENY && ctx.bank != TCM_AUDITED ? TC_ACT_SHOT : TC_ACT_UNSPEC;

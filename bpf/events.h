@@ -23,8 +23,9 @@ struct context {
 struct verdict {
 	__u32 identity; /* of the remote */
 	__u32 rule;	/* counter index, 0 = none */
-	enum tcm_verdict verdict;
+	enum tcm_verdict verdict; /* ALLOW too where a rule that only audits denies; then the reason is one that denies */
 	enum tcm_reason reason;
+	__u32 flags; /* enum tcm_rule_flag of the rule that decided */
 };
 
 static __always_inline void add(struct tcm_count *c, __u32 bytes)
@@ -175,11 +176,19 @@ static __always_inline void tell(const struct context *ctx, const struct flow *f
 		budget->unsummed++;
 }
 
-/* Counts a decision and tells it where its reason is to be told. */
+/* Whether a decision is to be told: as its rule says, else as its reason says. */
+static __always_inline bool is_told(const struct context *ctx, const struct verdict *v)
+{
+	if (v->flags & TCM_LOG_NONE)
+		return false;
+	return v->flags & TCM_LOG_ALL || ctx->settings->event_reasons & 1U << (v->reason & 31);
+}
+
+/* Counts a decision and tells it where it is to be told. */
 static __always_inline void record(const struct context *ctx, const struct flow *f, const struct verdict *v)
 {
 	count(ctx->bank, ctx->direction, v->reason, ctx->skb->len);
-	if (ctx->settings->event_reasons & 1U << (v->reason & 31))
+	if (is_told(ctx, v))
 		tell(ctx, f, v);
 }
 

@@ -8,6 +8,8 @@
 
 #include "events.h"
 
+_Static_assert(TCM_AUDITS == TCM_ALLOW, "the flag turns what a rule says into what becomes of the packet");
+
 /* The key of a host is that of a prefix without its length: one for both lookups, as there is little stack. */
 _Static_assert(sizeof(struct tcm_cidr4_key) == sizeof(struct tcm_host4_key) + offsetof(struct tcm_cidr4_key, slot),
 	       "a host's key is the rest of a prefix's");
@@ -80,7 +82,7 @@ static __noinline int judge(const struct flow *f, __u32 number, enum tcm_directi
 	const struct tcm_rule *rule = NULL;
 	const struct tcm_peer *peer;
 	struct existing keys;
-	__u32 verdict;
+	__u32 says;
 	__be16 port = opener == TCM_INGRESS ? f->local_port : f->remote_port;
 
 	if (!slot || !out || opener >= TCM_DIRECTIONS)
@@ -93,10 +95,11 @@ static __noinline int judge(const struct flow *f, __u32 number, enum tcm_directi
 	rule = find_rule(&key, keys, port); /* of ICMP, type and code of the request: see parse_icmp() */
 	out->identity = key.identity;
 	out->rule = rule ? rule->rule : slot->default_rule[opener];
-	verdict = (rule ? rule->verdict : slot->verdict[opener]) & 1;
-	out->verdict = verdict;
+	says = (rule ? rule->verdict : slot->verdict[opener]) & 1;
+	out->flags = rule ? rule->flags : slot->flags[opener];
 	/* reckoned, not chosen: four branches would be checked to their end each */
-	out->reason = (TCM_RULE_ALLOW + !rule + 2 * !verdict) | keys.shapes >> 31;
+	out->verdict = (says | out->flags) & TCM_AUDITS;
+	out->reason = (TCM_RULE_ALLOW + !rule + 2 * !says) | keys.shapes >> 31;
 	return 0;
 }
 
@@ -105,8 +108,9 @@ static __always_inline void judge_forwarded(const struct tcm_slot *slot, struct 
 {
 	out->identity = TCM_WORLD;
 	out->rule = slot->default_rule[TCM_DEFAULT_FORWARD];
-	out->verdict = slot->verdict[TCM_DEFAULT_FORWARD];
-	out->reason = out->verdict == TCM_ALLOW ? TCM_FORWARD_ALLOW : TCM_FORWARD_DENY;
+	out->flags = slot->flags[TCM_DEFAULT_FORWARD];
+	out->verdict = (slot->verdict[TCM_DEFAULT_FORWARD] | out->flags) & TCM_AUDITS;
+	out->reason = slot->verdict[TCM_DEFAULT_FORWARD] == TCM_ALLOW ? TCM_FORWARD_ALLOW : TCM_FORWARD_DENY;
 }
 
 /* Where the failsafe files a port of the flow. */

@@ -45,6 +45,12 @@ static __always_inline __u32 flow_percentile(const struct flow *f)
 	return mixed(mixed(network ^ source_network(f)) ^ ports) % 100;
 }
 
+/* What policy says of the flow, whatever the mode. */
+static __always_inline __u32 says(const struct verdict *v)
+{
+	return v->verdict & ~v->flags & 1;
+}
+
 static __always_inline void note_difference(const struct context *ctx, const struct flow *f, const struct verdict *live,
 					    const struct verdict *staged, __u32 generation)
 {
@@ -58,7 +64,7 @@ static __always_inline void note_difference(const struct context *ctx, const str
 		.port = f->protocol == IPPROTO_ICMP ? 0 : port,
 		.protocol = f->protocol,
 		.direction = ctx->direction,
-		.verdict = live->verdict,
+		.verdict = says(live),
 	};
 
 	seen = bpf_map_lookup_elem(&tcm_differences, &key);
@@ -85,9 +91,9 @@ static __noinline int consult_staged(const struct context *ctx, const struct flo
 	if (!slot || !slot->generation)
 		return 0;
 	judge(f, number, ctx->direction, &staged);
-	index = TCM_COMPARISON(ctx->direction & 1, v->verdict & 1, staged.verdict & 1);
+	index = TCM_COMPARISON(ctx->direction & 1, says(v), says(&staged));
 	add(bpf_map_lookup_elem(&tcm_comparisons, &index), ctx->skb->len);
-	if (v->verdict != staged.verdict)
+	if (says(v) != says(&staged))
 		note_difference(ctx, f, v, &staged, slot->generation);
 	if (slot->mode == TCM_MONITOR && v->verdict == TCM_DENY)
 		return 0; /* who only audits opens nothing either */

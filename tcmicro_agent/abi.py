@@ -93,6 +93,14 @@ class Default(IntEnum):
     FORWARD = 2
 
 
+class RuleFlag(IntFlag):
+    """Of a rule or a default: what it denies passes; nothing, or all, that it decides is told."""
+
+    AUDITS = 1
+    LOG_NONE = 2
+    LOG_ALL = 4
+
+
 class TcpMode(IntEnum):
     """What becomes of TCP in mid-flow that is not tracked."""
 
@@ -169,14 +177,14 @@ class SessionTable(IntEnum):
 # Fields of each struct in order, as C names: what test_abi.py compares, and what the layouts below are made of.
 CONTROL = Struct("=QQQII")
 TRANSITION_REQUEST = Struct("=QQ")
-SLOT = Struct("=I3BBI3I2I2Q32s")
+SLOT = Struct("=I3BBB3B3I2I2Q32s")
 HOST4_KEY = Struct("=I4s")
 HOST6_KEY = Struct("=I16s")
 CIDR4_KEY = Struct("=II4s")
 CIDR6_KEY = Struct("=II16s")
 PEER = Struct("=I2I4x2Q")
 RULE_KEY = Struct("=IBBBB2sH")
-RULE = Struct("=IB3x")
+RULE = Struct("=IBB2x")
 FAILSAFE_KEY = Struct("=IBB2s16s")
 NO_FAILSAFE = Struct("=Q")
 SESSION4_KEY = Struct("=4s4s2s2sB3x")
@@ -254,17 +262,18 @@ class SlotHeader:
     world_shapes: tuple[int, int]
     world_classes: tuple[int, int]
     digest: str
+    flags: tuple[int, int, int] = (0, 0, 0)  # RuleFlag of each default
 
     @classmethod
     def decode(cls, data: bytes) -> SlotHeader:
-        gen, d0, d1, d2, mode, has_cidr, *rest = SLOT.unpack(data)
+        gen, d0, d1, d2, mode, has_cidr, f0, f1, f2, *rest = SLOT.unpack(data)
         defaults = (Verdict(d0), Verdict(d1), Verdict(d2))
         r0, r1, r2, s0, s1, c0, c1, digest = rest
-        rules, shapes, classes = (r0, r1, r2), (s0, s1), (c0, c1)
-        return cls(gen, defaults, Mode(mode), has_cidr, rules, shapes, classes, digest.hex())
+        rules, shapes, classes, flags = (r0, r1, r2), (s0, s1), (c0, c1), (f0, f1, f2)
+        return cls(gen, defaults, Mode(mode), has_cidr, rules, shapes, classes, digest.hex(), flags)
 
     def encode(self) -> bytes:
-        head = (self.generation, *self.defaults, self.mode, self.has_cidr)
+        head = (self.generation, *self.defaults, self.mode, self.has_cidr, *self.flags)
         world = (*self.world_shapes, *self.world_classes)
         return SLOT.pack(*head, *self.default_rules, *world, bytes.fromhex(self.digest))
 

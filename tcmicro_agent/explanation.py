@@ -20,13 +20,15 @@ from tcmicro_agent.tables import DIRECTIONS, VERDICTS
 
 @dataclass(frozen=True)
 class Side:
-    """What the kernel or the model says: `rule` a uid, `source` file:line, `peer` the name of its identity."""
+    """What the kernel or the model says: `rule` a uid, `source` file:line, `peer` the name of its identity; `audited`:
+    denied by policies in mode monitor alone, so that it passes."""
 
     verdict: str
     reason: str
     rule: str
     source: str
     peer: str
+    audited: bool
 
 
 def explain(agent: Agent, config: Config, release: Path, asked: Question) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _in_force(observed: Observed, header: abi.SlotHeader, kernel: Side) -> dict[
         "digest": "" if nothing else header.digest,
         "state": "none" if nothing else "pending" if pending else "committed",
         "mode": mode,
-        "passes": kernel.verdict == "allow" or mode == "monitor",
+        "passes": kernel.verdict == "allow" or kernel.audited or mode == "monitor",
         "staged_share": observed.trial.share_at(observed.now_ms) if observed.staged else 0,
     }
 
@@ -80,11 +82,12 @@ def _in_force(observed: Observed, header: abi.SlotHeader, kernel: Side) -> dict[
 def _of_kernel(answer: Answer, names: decisions.Names) -> Side:
     rule, source = names.rule(answer.rule)
     return Side(
-        verdict=answer.verdict.name.lower(),
+        verdict="deny" if answer.audited else answer.verdict.name.lower(),
         reason=answer.reason.name.lower(),
         rule=rule,
         source=source,
         peer=names.identity(answer.identity),
+        audited=answer.audited,
     )
 
 
@@ -96,4 +99,5 @@ def _of_model(said: Opinion, names: decisions.Names) -> Side:
         rule=said.rule,
         source=sources.get(said.rule, ""),
         peer=names.identity(said.identity),
+        audited=said.audited,
     )

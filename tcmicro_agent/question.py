@@ -61,6 +61,7 @@ class Opinion:
     reason: str
     rule: str
     identity: Identity
+    audited: bool = False
 
 
 def read(source: str, target: str, is_ours: Callable[[Address], bool]) -> Question:
@@ -163,7 +164,8 @@ def model(question: Question, bundle: Bundle | None, failsafe: Iterable[Failsafe
     flow = NewFlow(question.direction, question.peer, question.protocol, port)
     verdict = evaluate(bundle, flow)
     rule = verdict.rule or f"default/{question.direction.value}"
-    found = Opinion(verdict.action, verdict.reason.value, rule, verdict.identity)
+    who = verdict.identity
+    found = Opinion(verdict.action, verdict.reason.value, rule, who, verdict.audited)
     spared = "failsafe" if any(_keeps_open(f, question) for f in failsafe) else ""
     spared = spared or ("dhcp" if _is_dhcp(question) else "")
     if verdict.action is Action.ALLOW or not spared:

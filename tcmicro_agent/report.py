@@ -158,6 +158,7 @@ def _policy(agent: Agent) -> dict[str, Any]:
         "digest": live.digest if live.generation else "",
         "state": state,
         "mode": live.mode.name.lower(),
+        "monitoring": list(bundle.monitoring) if bundle else [],
         "rules": len(bundle.rules) if bundle else 0,
         "previous": vars(previous) if previous else None,
         "staged": trial_report.staged(agent, observed),

@@ -13,11 +13,22 @@ from tcmicro_agent import abi
 from tcmicro_agent.policy import notation
 from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.compile import Group, Shape, compile_bundle
-from tcmicro_agent.policy.model import WORLD, Action, Bundle, Direction, Identity, Mode
+from tcmicro_agent.policy.model import (
+    WORLD,
+    Action,
+    Bundle,
+    Direction,
+    Identity,
+    Log,
+    Mode,
+    Rule,
+)
 
 DIRECTIONS = {Direction.INGRESS: abi.Direction.INGRESS, Direction.EGRESS: abi.Direction.EGRESS}
 MODES = {Mode.MONITOR: abi.Mode.MONITOR, Mode.PROTECT: abi.Mode.PROTECT}
 VERDICTS = {Action.ALLOW: abi.Verdict.ALLOW, Action.DENY: abi.Verdict.DENY}
+LOGS = {Log.NONE: abi.RuleFlag.LOG_NONE, Log.DENY: 0, Log.ALL: abi.RuleFlag.LOG_ALL}
+AUDITS = abi.RuleFlag.AUDITS
 POLICY_MAPS = ("tcm_hosts4", "tcm_hosts6", "tcm_cidrs4", "tcm_cidrs6", "tcm_rules")
 _LOW = abi.U32.pack(1).index(1)  # slots are small numbers: of a u32 only this byte is not 0
 SLOT_BYTE = {  # place in the key
@@ -96,7 +107,7 @@ def encode(
     shapes = [_of_identities(groups, direction, _shapes) for direction in Direction]
     classes = [_of_identities(groups, direction, _classes) for direction in Direction]
     peers = {n: abi.PEER.pack(n, *(bits[n] for bits in (*shapes, *classes))) for n in shapes[0]}
-    decided = {r.uid: abi.RULE.pack(numbers[r.uid], VERDICTS[r.action]) for r in bundle.rules}
+    decided = {r.uid: _decision(r, numbers[r.uid]) for r in bundle.rules}
     entries = {
         **_endpoints(bundle.endpoints, slot, peers),
         "tcm_rules": _rules(groups, slot, decided),
@@ -118,8 +129,21 @@ def encode(
         world_shapes=(shapes[0][WORLD], shapes[1][WORLD]),
         world_classes=(classes[0][WORLD], classes[1][WORLD]),
         digest=digest(bundle),
+        flags=_default_flags(bundle),
     )
     return Tables(slot, header, entries)
+
+
+def _decision(rule: Rule, number: int) -> bytes:
+    audits = rule.audits and rule.action is Action.DENY
+    return abi.RULE.pack(number, VERDICTS[rule.action], LOGS[rule.log] | AUDITS * audits)
+
+
+def _default_flags(bundle: Bundle) -> tuple[int, int, int]:
+    ingress, egress, forward = (
+        AUDITS * (way in bundle.audited_defaults) for way in ("ingress", "egress", "forward")
+    )
+    return ingress, egress, forward
 
 
 def rows(data: bytes, size: int) -> Iterator[bytes]:

@@ -20,7 +20,8 @@ Why a packet passed or was dropped: the same name in `tc-micro event`, `tc-micro
 `tc_micro_packets_allowed_total` and `tc_micro_packets_denied_total`. Numbers are never given anew. A reason to drop
 drops only in mode protect: in mode monitor the packet passes and is counted in the bank `audited`. Every reason is
 counted; as an event it is told where the last column says so, else only while somebody asks for it
-(`tc-micro event follow --reason NAME`, or for good `events.reasons` in `/etc/tcmicro/agent.json`).
+(`tc-micro event follow --reason NAME`, or for good `events.reasons` in `/etc/tcmicro/agent.json`). A rule
+with `log: none` is never told, one with `log: all` always (see [policy.md](policy.md)).
 
 Written by `make format` from `bpf/abi.h` and `tools/reasons.py`: change it there.
 

@@ -78,7 +78,7 @@ def _policy(doc: dict[str, Any]) -> str:
 
 def _host(doc: dict[str, Any]) -> str:
     defaults = ", ".join(
-        f"{way} {found['action']}" + (f" ({found['policy']})" if found["policy"] else "")
+        f"{way} {_action(found, doc)}" + (f" ({found['policy']})" if found["policy"] else "")
         for way, found in doc["default"].items()
     )
     rows = [
@@ -88,6 +88,7 @@ def _host(doc: dict[str, Any]) -> str:
         ("addresses", ", ".join(doc["addresses"])),
         ("policies", ", ".join(f"{p['name']} ({p['source']})" for p in doc["policies"]) or "none"),
         ("mode", doc["mode"] or "allows everything"),
+        ("monitor", ", ".join(doc["monitoring"])),
         ("default", defaults),
     ]
     return _text(rows, doc)
@@ -101,23 +102,29 @@ def _text(rows: list[tuple[str, str]], doc: dict[str, Any]) -> str:
         f"{sizes['rules']} rules in {sizes['entries']} entries"
     )
     parts = [f"{head}\n{'tables':<12} {tables}"]
-    parts += [_rules(doc["rules"])] * bool(doc["rules"])
+    parts += [_rules(doc)] * bool(doc["rules"])
     parts += [_identities(doc["identities"])] * bool(doc["identities"])
     return "\n\n".join(parts)
 
 
-def _rules(rules: list[dict[str, Any]]) -> str:
+def _action(item: dict[str, Any], doc: dict[str, Any]) -> str:
+    """Of a rule or default, with its mode where that is not the host's."""
+    differs = item["action"] == "deny" and item["mode"] != doc["mode"]
+    return f"{item['action']} ({item['mode']})" if differs else str(item["action"])
+
+
+def _rules(doc: dict[str, Any]) -> str:
     rows = [
         (
             r["direction"],
-            r["action"],
+            _action(r, doc),
             _some(r["peers"]),
             _some(r["services"]),
             r["rule"],
             r["source"],
             r["window"],
         )
-        for r in rules
+        for r in doc["rules"]
     ]
     header = ("DIRECTION", "ACTION", "PEERS", "SERVICES", "RULE", "SOURCE", "")
     return table(header, rows)

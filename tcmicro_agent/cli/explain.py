@@ -26,7 +26,7 @@ examples:
   tc-micro explain 10.0.1.7 self/icmp --json | jq -r .rule
 
 exit codes:
-  0 allowed   3 denied (in mode monitor it passes all the same)   1 kernel and bundle disagree
+  0 allowed   3 denied (by a policy in mode monitor: it passes all the same)   1 kernel and bundle disagree
   4 the bundle is not kept any more: nothing to compare with   6 not a flow of this host
 """
 
@@ -96,4 +96,6 @@ def _why(side: dict[str, Any]) -> str:
 def _under(doc: dict[str, Any]) -> str:
     if doc["state"] == "none":
         return "no policy: nothing is enforced"
-    return f"generation {doc['generation']} ({doc['digest'][:12]}), {doc['mode']}, {doc['state']}"
+    audited = ", this policy in monitor" if doc["audited"] else ""
+    head = f"generation {doc['generation']} ({doc['digest'][:12]})"
+    return f"{head}, {doc['mode']}{audited}, {doc['state']}"

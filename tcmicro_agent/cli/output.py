@@ -62,9 +62,11 @@ def _status(doc: dict[str, Any]) -> str:
 def _policy_line(policy: dict[str, Any]) -> str:
     if policy["state"] == "none":
         return "none: nothing is enforced"
+    monitoring = ", ".join(policy["monitoring"])
+    mode = f"{policy['mode']} (monitor: {monitoring})" if monitoring else policy["mode"]
     return (
         f"generation {policy['generation']} ({policy['digest'][:12]}), {policy['rules']} rules, "
-        f"{policy['mode']}, {policy['state']}"
+        f"{mode}, {policy['state']}"
     )
 
 

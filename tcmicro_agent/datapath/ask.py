@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tcmicro_agent.abi import AnswerWord, Direction, Reason, Verdict
+from tcmicro_agent.abi import DENY_REASONS, AnswerWord, Direction, Reason, Verdict
 from tcmicro_agent.datapath import libbpf
 from tcmicro_agent.datapath.kernel import ASK, LAYOUTS, Kernel
 from tcmicro_agent.errors import KernelError
@@ -25,6 +25,11 @@ class Answer:
     rule: int
     identity: int
     generation: int
+
+    @property
+    def audited(self) -> bool:
+        """Denied by a rule in mode monitor, and let pass."""
+        return self.verdict is Verdict.ALLOW and self.reason in DENY_REASONS
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tcmicro_agent.policy.model import (
     Identity,
     IdentityInfo,
     Log,
+    Mode,
     Rule,
 )
 from tcmicro_agent.policy.windows import written
@@ -124,6 +125,8 @@ def _defaults(bundle: Bundle) -> dict[str, Any]:
     }
     if bundle.default_forward is Action.DENY:
         defaults["forward"] = _default(bundle.default_forward, bundle.forward_source)
+    for way in bundle.audited_defaults:
+        defaults[way]["mode"] = Mode.MONITOR.value
     return defaults
 
 
@@ -164,7 +167,7 @@ def _sources(rules: Iterable[Rule]) -> bytes:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    """What is as it mostly is goes without saying: a rule that always holds, and tells of what it denies."""
+    """What is as it mostly is goes without saying: a rule that always holds, tells of what it denies, and enforces."""
     window = {"start": rule.window.start, "end": rule.window.end}
     return {
         "uid": rule.uid,
@@ -178,6 +181,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "any": rule.any_peer,
         **{key: written(end) for key, end in window.items() if end is not None},
         **({} if rule.log is Log.DENY else {"log": rule.log.value}),
+        **({"mode": Mode.MONITOR.value} if rule.audits else {}),
     }
 
 

@@ -36,21 +36,22 @@ def read_bundle(doc: Reader) -> Bundle:
         doc.fault("kind", 'not a "Bundle"')
     schema = doc.get_int("schema", SOURCES_INSIDE, BUNDLE_SCHEMA, "known bundle schema")
     sources = {} if schema == SOURCES_INSIDE else doc.get_map("sources")
-    defaults = doc.get_object("defaults")
-    ingress, egress = defaults.get_object("ingress"), defaults.get_object("egress")
-    forward = defaults.get_object("forward") if defaults.has("forward") else None
+    defaults = _read_defaults(doc.get_object("defaults"))
+    ingress, egress, forward = defaults["ingress"], defaults["egress"], defaults.get("forward")
+    mode = doc.get_enum("mode", Mode)
     bundle = Bundle(
         host=doc.get_str("host"),
-        mode=doc.get_enum("mode", Mode),
+        mode=mode,
         default_ingress=ingress.get_enum("action", Action),
         default_egress=egress.get_enum("action", Action),
         identities=_read_identities(doc),
         endpoints=_read_endpoints(doc),
-        rules=tuple(_read_rule(item, sources) for item in doc.get_objects("rules")),
+        rules=tuple(_read_rule(item, sources, mode) for item in doc.get_objects("rules")),
         default_source=(ingress.get_str("source"), egress.get_str("source")),
         default_forward=forward.get_enum("action", Action) if forward else Action.ALLOW,
         forward_source=forward.get_str("source") if forward else "",
         schema=schema,
+        audited_defaults=_read_audited(defaults, mode),
     )
     if schema != SOURCES_INSIDE and sources.keys() != {rule.uid for rule in bundle.rules}:
         doc.fault("sources", "does not name the rules, and each of them")
@@ -118,7 +119,29 @@ def _each_endpoint(doc: Reader) -> Endpoints:
     return networks, numbers
 
 
-def _read_rule(item: Reader, sources: Mapping[str, str]) -> Rule:
+def _read_defaults(defaults: Reader) -> dict[str, Reader]:
+    ways = ("ingress", "egress", *(["forward"] if defaults.has("forward") else []))
+    return {way: defaults.get_object(way) for way in ways}
+
+
+def _read_audited(defaults: Mapping[str, Reader], mode: Mode) -> frozenset[str]:
+    audited = {way: default for way, default in defaults.items() if _audits(default, mode)}
+    for default in audited.values():
+        if default.get_enum("action", Action) is Action.ALLOW:
+            default.fault("mode", "stands beside allow; only what denies is audited")
+    return frozenset(audited)
+
+
+def _audits(item: Reader, mode: Mode) -> bool:
+    """Only a mode that says less than the bundle's is written."""
+    if not item.has("mode"):
+        return False
+    if item.get_enum("mode", Mode) is mode or mode is Mode.MONITOR:
+        item.fault("mode", "only monitor, in a bundle of mode protect, is written here")
+    return True
+
+
+def _read_rule(item: Reader, sources: Mapping[str, str], mode: Mode) -> Rule:
     uid = item.get_str("uid")
     rule = Rule(
         uid=uid,
@@ -133,6 +156,7 @@ def _read_rule(item: Reader, sources: Mapping[str, str]) -> Rule:
         source=sources[uid] if uid in sources else item.get_str("source", ""),
         window=Window(_read_instant(item, "start"), _read_instant(item, "end")),
         log=item.get_enum("log", Log, Log.DENY),
+        audits=_audits(item, mode),
     )
     if not rule.services:
         item.fault("services", "is empty: such a rule could never match")

@@ -130,10 +130,6 @@ ADVICE = {
         "Peers are recognised by their address; without one the rule matches nobody.",
         "Set `tcmicro_addresses`, or an address as `ansible_host`.",
     ),
-    Code.MODES_DISAGREE: Advice(
-        "A host counts or drops; it cannot do both.",
-        "Give all policies on the host the same `mode`.",
-    ),
     Code.NO_ENTITY: Advice(
         "`controller` and `resolvers` are other addresses on every host; without any the rule matches nobody.",
         "Set `tcmicro_controller_addresses` or `tcmicro_resolvers` for the hosts that are named.",

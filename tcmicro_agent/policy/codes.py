@@ -14,7 +14,8 @@ class Severity(Enum):
 
 class Code(Enum):
     """TCM10 reading · TCM11 documents · TCM12 fields · TCM13 values · TCM14 names · TCM20 inventory ·
-    TCM21 its reading · TCM30 what policies come to on its hosts."""
+    TCM21 its reading · TCM30 what policies come to on its hosts. TCM2007 was given when policies of one host had
+    different modes, which they may have now; it is not used again."""
 
     SYNTAX = "TCM1001"
     DUPLICATE_KEY = "TCM1002"
@@ -43,7 +44,6 @@ class Code(Enum):
     UNKNOWN_LABEL = "TCM2004"
     NO_HOST = "TCM2005"
     NO_ADDRESS = "TCM2006"
-    MODES_DISAGREE = "TCM2007"
     NO_ENTITY = "TCM2008"
     INVENTORY_UNREADABLE = "TCM2101"
     SHADOWED = "TCM3001"
@@ -95,7 +95,6 @@ TITLES = {
     Code.UNKNOWN_LABEL: "no host has the label",
     Code.NO_HOST: "a selector matches no host",
     Code.NO_ADDRESS: "a host that rules name has no address",
-    Code.MODES_DISAGREE: "policies on one host have different modes",
     Code.NO_ENTITY: "the inventory does not say which addresses an entity has",
     Code.INVENTORY_UNREADABLE: "the inventory cannot be read",
     Code.SHADOWED: "a rule that never decides",

@@ -4,6 +4,8 @@ For one identity and direction every rule covers some protocols and port ranges.
 prefixes. For each prefix that occurs, the decision is that of the first rule covering all of it. Prefixes are
 nested or disjoint, so the rules that match a port are exactly those covering the longest prefix around it: the
 most specific key that exists carries the verdict of the first matching rule. Ranges cost no more than ports.
+
+Rules that audit are resolved here too, so the datapath still finds one decision: see `_with_audits`.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tcmicro_agent.policy.evaluate import NUMBERS
+from tcmicro_agent.policy.evaluate import NUMBERS, enforces_default_deny
 from tcmicro_agent.policy.model import (
     WORLD,
+    Action,
     Bundle,
     Direction,
     Identity,
@@ -68,7 +71,11 @@ def _groups(bundle: Bundle, direction: Direction) -> Iterator[Group]:
     covers = [[(shape, wider[shape]) for shape in shapes_of(rule)] for rule in rules]
     for positions, identities in _alike(bundle, rules).items():
         covering = [(rules[position], covers[position]) for position in positions]
-        yield Group(direction, identities, _decide(covering))
+        decided = _decide(covering)
+        if any(rule.audits for rule, _ in covering):
+            denies = enforces_default_deny(bundle, direction)
+            decided = _with_audits(covering, decided, wider, denies=denies)
+        yield Group(direction, identities, decided)
 
 
 def _alike(bundle: Bundle, rules: Sequence[Rule]) -> dict[tuple[int, ...], list[Identity]]:
@@ -98,6 +105,32 @@ def _decide(covering: Iterable[tuple[Rule, Iterable[Cover]]]) -> dict[Shape, Rul
                 decided[shape] = (
                     next((decided[w] for w in wider if w in decided), rule) if wider else rule
                 )
+    return decided
+
+
+def _with_audits(
+    covering: Iterable[tuple[Rule, Iterable[Cover]]],
+    first: Mapping[Shape, Rule],
+    wider: Mapping[Shape, Iterable[Shape]],
+    *,
+    denies: bool,
+) -> dict[Shape, Rule]:
+    """The decisions as `evaluate` makes them: `first` are those of all rules alike, `denies` says whether the default
+    does, and enforces it.
+
+    A shape that no enforcing rule covers is left out where the default denies: so is every wider one, for what covers
+    that covers this, and the datapath comes to the default.
+    """
+    enforcing = _decide((rule, covers) for rule, covers in covering if not rule.audits)
+    decided: dict[Shape, Rule] = {}
+    for shape, rule in first.items():
+        found = next((enforcing[s] for s in (shape, *wider[shape]) if s in enforcing), None)
+        if found is None:
+            if not denies:
+                decided[shape] = rule
+        else:
+            audited = rule.action is Action.DENY and found.action is Action.ALLOW
+            decided[shape] = rule if audited else found
     return decided
 
 

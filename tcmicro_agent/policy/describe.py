@@ -59,24 +59,27 @@ def describe_host(name: str, policies: Sequence[Policy], inventory: Inventory) -
         "addresses": [str(address) for address in host.addresses],
         "policies": [{"name": n, "source": place} for n, place in sorted(places.items())],
         "mode": bundle.mode.value if mine else None,
+        "monitoring": list(bundle.monitoring),
         "default": {
-            "ingress": _default(bundle.default_ingress.value, bundle.default_source[0]),
-            "egress": _default(bundle.default_egress.value, bundle.default_source[1]),
-            "forward": _default(bundle.default_forward.value, bundle.forward_source),
+            "ingress": _default(bundle, "ingress", bundle.default_source[0]),
+            "egress": _default(bundle, "egress", bundle.default_source[1]),
+            "forward": _default(bundle, "forward", bundle.forward_source),
         },
         **_content(bundle),
     }
 
 
-def _default(action: str, policy: str) -> dict[str, str]:
-    return {"action": action, "policy": policy}
+def _default(bundle: Bundle, way: str, policy: str) -> dict[str, str]:
+    actions = {"ingress": bundle.default_ingress, "egress": bundle.default_egress}
+    action = actions.get(way, bundle.default_forward)
+    return {"action": action.value, "policy": policy, "mode": bundle.default_mode(way).value}
 
 
 def _content(bundle: Bundle) -> dict[str, Any]:
     addresses = _addresses(bundle)
     names = {info.number: info.name for info in bundle.identities}
     return {
-        "rules": [_rule(rule, names) for rule in bundle.rules],
+        "rules": [{**_rule(r, names), "mode": bundle.mode_of(r).value} for r in bundle.rules],
         "identities": [
             {
                 "number": info.number,

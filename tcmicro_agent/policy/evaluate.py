@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -48,6 +49,7 @@ class Verdict:
     reason: Reason
     identity: Identity
     rule: str  # uid of the rule, or "" for the default
+    audited: bool = False  # denied by policies in mode monitor alone: counted, and passes
 
 
 PING = {4: 8 << 8, 6: 128 << 8}  # the port of an echo request, by IP version
@@ -55,17 +57,43 @@ NUMBERS = {Protocol.ICMP: 1, Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 1
 
 
 def evaluate(bundle: Bundle, flow: NewFlow) -> Verdict:
-    """The verdict on a new flow: the first rule that matches decides, else the default of the direction."""
+    """The verdict on a new flow: the first rule that matches decides, else the default of the direction.
+
+    Where some rules only audit, the others decide by themselves first, and what they deny is denied. Of what they
+    allow, all rules together say whether it is audited: whether it would be denied if every rule enforced.
+    """
     identity = identify(bundle, flow.peer)
-    for rule in bundle.rules:
-        if _matches(rule, flow, identity):
-            allowed = rule.action is Action.ALLOW
-            reason = Reason.RULE_ALLOW if allowed else Reason.RULE_DENY
-            return Verdict(rule.action, reason, identity, rule.uid)
-    ingress = flow.direction is Direction.INGRESS
-    default = bundle.default_ingress if ingress else bundle.default_egress
+    matching = (rule for rule in bundle.rules if _matches(rule, flow, identity))
+    first = next(matching, None)
+    enforcing = first if first is None or not first.audits else _enforcing(matching)
+    if enforcing is None and enforces_default_deny(bundle, flow.direction):
+        return _by_default(bundle, flow.direction, identity)
+    if first is None:
+        return _by_default(bundle, flow.direction, identity)
+    if enforcing is None or (first.action is Action.DENY and enforcing.action is Action.ALLOW):
+        return _by_rule(first, identity)
+    return _by_rule(enforcing, identity)
+
+
+def enforces_default_deny(bundle: Bundle, direction: Direction) -> bool:
+    audited = direction.value in bundle.audited_defaults
+    return bundle.default(direction) is Action.DENY and not audited
+
+
+def _enforcing(rules: Iterator[Rule]) -> Rule | None:
+    return next((rule for rule in rules if not rule.audits), None)
+
+
+def _by_rule(rule: Rule, identity: Identity) -> Verdict:
+    allowed = rule.action is Action.ALLOW
+    reason = Reason.RULE_ALLOW if allowed else Reason.RULE_DENY
+    return Verdict(rule.action, reason, identity, rule.uid, rule.audits and not allowed)
+
+
+def _by_default(bundle: Bundle, direction: Direction, identity: Identity) -> Verdict:
+    default = bundle.default(direction)
     reason = Reason.DEFAULT_ALLOW if default is Action.ALLOW else Reason.DEFAULT_DENY
-    return Verdict(default, reason, identity, "")
+    return Verdict(default, reason, identity, "", direction.value in bundle.audited_defaults)
 
 
 def identify(bundle: Bundle, address: Address) -> Identity:

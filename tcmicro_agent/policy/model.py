@@ -117,11 +117,14 @@ class Rule:
     source: str = field(compare=False)  # file:line of the rule, for people; no part of the digest
     window: Window = ALWAYS
     log: Log = Log.DENY
+    audits: bool = False  # its policy is in mode monitor, and others on the host enforce
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything one host needs to enforce. `rules` are in order of precedence: the first match decides."""
+    """Everything one host needs to enforce. `rules` are in order of precedence: the first match decides, but for those
+    that audit (`evaluate.py`). A bundle of mode monitor has none of these: there nothing is enforced.
+    """
 
     host: str
     mode: Mode
@@ -138,3 +141,24 @@ class Bundle:
     default_forward: Action = Action.ALLOW  # for what is routed through the host
     forward_source: str = ""
     schema: int = BUNDLE_SCHEMA  # that it is written in
+    audited_defaults: frozenset[str] = (
+        frozenset()
+    )  # of "ingress", "egress", "forward": those that deny by policies in mode monitor alone
+
+    def default(self, direction: Direction) -> Action:
+        return self.default_ingress if direction is Direction.INGRESS else self.default_egress
+
+    def mode_of(self, rule: Rule) -> Mode:
+        """monitor: what the rule denies is counted and passes."""
+        return Mode.MONITOR if rule.audits else self.mode
+
+    def default_mode(self, direction: str) -> Mode:
+        return Mode.MONITOR if direction in self.audited_defaults else self.mode
+
+    @property
+    def monitoring(self) -> tuple[str, ...]:
+        """The policies in mode monitor that say anything here, where others enforce."""
+        defaults = {"forward": self.forward_source}
+        defaults.update(zip(("ingress", "egress"), self.default_source))
+        found = {rule.uid.partition("/")[0] for rule in self.rules if rule.audits}
+        return tuple(sorted(found.union(defaults[way] for way in self.audited_defaults)))

@@ -68,20 +68,6 @@ def refuse_unknown_places(
                 problems.add(clause.where, Code.NO_ENTITY, text)
 
 
-def refuse_mixed_modes(applied: Mapping[str, Policies], problems: Problems) -> None:
-    found: dict[tuple[Policy, Policy], set[str]] = {}
-    for host, policies in applied.items():
-        for policy in policies[1:]:
-            if policy.mode is not policies[0].mode:
-                found.setdefault((policies[0], policy), set()).add(host)
-    for (one, other), hosts in found.items():
-        text = (
-            f"mode: {other.name.text} is {other.mode.value}, {one.name.text} at {one.mode_where} is"
-            f" {one.mode.value}, both on {_list(hosts)}; make them agree"
-        )
-        problems.add(other.mode_where, Code.MODES_DISAGREE, text)
-
-
 def _list(hosts: Iterable[str]) -> str:
     """A few names and how many more there are."""
     names = sorted(hosts)

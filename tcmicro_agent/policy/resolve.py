@@ -13,7 +13,6 @@ from tcmicro_agent.policy.model import Action, Bundle, Mode, Rule
 from tcmicro_agent.policy.peers import Peers, find_peers, is_about_all, named_hosts
 from tcmicro_agent.policy.problems import Problems
 from tcmicro_agent.policy.refusals import (
-    refuse_mixed_modes,
     refuse_twins,
     refuse_unaddressed,
     refuse_unknown_places,
@@ -77,7 +76,6 @@ class Resolver:
         applied = _applied(self._policies, subjects, inventory)
         refuse_unaddressed(every_line, inventory, problems)
         refuse_unknown_places(every_line, subjects, inventory, problems)
-        refuse_mixed_modes(applied, problems)
         problems.raise_any()
         changed = _changed(self._inventory, inventory)
         self._inventory, before, self._built = inventory, self._built, {}
@@ -163,33 +161,50 @@ def _bundle(policies: Policies, lines: Collection[Line], inventory: Inventory) -
     if not policies:
         return NO_POLICY
     peers = find_peers([clause for line in lines for clause in line.clauses], inventory)
-    ingress = [(policy.default_ingress, policy.name.text) for policy in policies]
-    egress = [(policy.default_egress, policy.name.text) for policy in policies]
-    forward = [(policy.default_forward, policy.name.text) for policy in policies]
+    mode = Mode.PROTECT if any(p.mode is Mode.PROTECT for p in policies) else Mode.MONITOR
+    defaults = {way: _decisive(policies, way) for way in ("ingress", "egress", "forward")}
+    actions = {way: _default_of(policy, way) for way, policy in defaults.items()}
     return Bundle(
         host="",
-        mode=policies[0].mode,
-        default_ingress=_decisive(ingress)[0],
-        default_egress=_decisive(egress)[0],
+        mode=mode,
+        default_ingress=actions["ingress"],
+        default_egress=actions["egress"],
         identities=peers.identities(inventory),
         endpoints=peers.endpoints,
-        rules=tuple(_rule(line, peers) for line in sorted(lines, key=_precedence)),
-        default_source=(_decisive(ingress)[1], _decisive(egress)[1]),
-        default_forward=_decisive(forward)[0],
-        forward_source=_decisive(forward)[1] if _decisive(forward)[0] is Action.DENY else "",
+        rules=tuple(_rule(line, peers, mode) for line in sorted(lines, key=_precedence)),
+        default_source=(defaults["ingress"].name.text, defaults["egress"].name.text),
+        default_forward=actions["forward"],
+        forward_source=defaults["forward"].name.text if actions["forward"] is Action.DENY else "",
+        audited_defaults=frozenset(
+            way
+            for way, policy in defaults.items()
+            if actions[way] is Action.DENY and policy.mode is not mode
+        ),
     )
 
 
-def _decisive(defaults: list[tuple[Action, str]]) -> tuple[Action, str]:
-    """Deny beats allow; of equals, the first policy by name."""
-    return next((found for found in defaults if found[0] is Action.DENY), defaults[0])
+def _decisive(policies: Policies, way: str) -> Policy:
+    """The policy whose default holds: a deny that is enforced beats one that is audited, and that an allow; of equals,
+    the first policy by name."""
+    denying = [policy for policy in policies if _default_of(policy, way) is Action.DENY]
+    enforcing = [policy for policy in denying if policy.mode is Mode.PROTECT]
+    return (enforcing or denying or list(policies))[0]
+
+
+def _default_of(policy: Policy, way: str) -> Action:
+    return {
+        "ingress": policy.default_ingress,
+        "egress": policy.default_egress,
+        "forward": policy.default_forward,
+    }[way]
 
 
 def _precedence(line: Line) -> tuple[int, bool, str]:
     return TIERS.index(line.policy.tier), line.rule.action is Action.ALLOW, line.uid
 
 
-def _rule(line: Line, peers: Peers) -> Rule:
+def _rule(line: Line, peers: Peers, mode: Mode) -> Rule:
+    """As a host whose policies come to that mode sees it."""
     matching = [peers.matching(clause) for clause in line.clauses]
     services = sorted(line.rule.services, key=lambda s: (s.protocol.value, s.first, s.last))
     return Rule(
@@ -203,4 +218,5 @@ def _rule(line: Line, peers: Peers) -> Rule:
         source=f"{line.rule.id.where.file}:{line.rule.id.where.line}",
         window=line.rule.window,
         log=line.rule.log,
+        audits=line.policy.mode is not mode,
     )

@@ -84,7 +84,7 @@ def _rule(identity: int, slot: int, protocol: int, port: int) -> tuple[bytes, by
     where = (identity, slot, abi.Direction.INGRESS, protocol, WHOLE_PORT)
     key = abi.RULE_KEY.pack(*where, port.to_bytes(2, "big"), 0)
     counter = 4 + (identity + port) % (abi.MAX_RULES - 4)
-    return key, abi.RULE.pack(counter, abi.Verdict.ALLOW)
+    return key, abi.RULE.pack(counter, abi.Verdict.ALLOW, 0)
 
 
 def _header(generation: int) -> abi.SlotHeader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from tcmicro_agent.policy.model import (
     Bundle,
     Direction,
     Identity,
+    Log,
     Mode,
     Protocol,
     Rule,
@@ -73,7 +75,7 @@ def networks(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def rules(draw: st.DrawFn, uid: str) -> Rule:
+def rules(draw: st.DrawFn, uid: str, audits: st.SearchStrategy[bool]) -> Rule:
     peers = draw(st.sets(identities, max_size=3))
     return Rule(
         uid=uid,
@@ -84,20 +86,27 @@ def rules(draw: st.DrawFn, uid: str) -> Rule:
         any_peer=not peers or draw(st.booleans()),
         tier="app",
         source="x:1",
+        log=draw(st.sampled_from([Log.DENY, *Log])),
+        audits=draw(audits),
     )
 
 
 @st.composite
 def bundles(draw: st.DrawFn) -> Bundle:
-    """Endpoints of both families and up to six rules in any order; now and then in monitor mode."""
+    """Endpoints of both families and up to six rules in any order; now and then in monitor mode, or some of it."""
     found = draw(st.lists(networks(), unique=True, max_size=5))
-    return bundle(
-        *(draw(rules(f"p/{n}")) for n in range(draw(st.integers(0, 6)))),
+    mode = draw(st.sampled_from([Mode.PROTECT] * 7 + [Mode.MONITOR]))
+    mixed = mode is Mode.PROTECT and draw(st.booleans())
+    audits = st.booleans() if mixed else st.just(False)
+    made = bundle(
+        *(draw(rules(f"p/{n}", audits)) for n in range(draw(st.integers(0, 6)))),
         endpoints={network: draw(st.integers(1, IDENTITIES)) for network in found},
         ingress=draw(actions),
         egress=draw(actions),
-        mode=draw(st.sampled_from([Mode.PROTECT] * 7 + [Mode.MONITOR])),
+        mode=mode,
     )
+    denying = [way for way in Direction if made.default(way) is Action.DENY]
+    return replace(made, audited_defaults=frozenset(way.value for way in denying if draw(audits)))
 
 
 def flows(policy: Bundle) -> Iterator[NewFlow]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -379,6 +380,23 @@ def test_a_flow_is_explained_by_the_kernel_and_by_the_bundle(host):
         assert time.monotonic() < deadline
     code, found = host.run("explain", PEER, "self:22/tcp")
     assert (code, found["verdict"], found["passes"]) == (3, "deny", True)
+
+
+@AGENT
+def test_a_policy_that_audits_beside_one_that_protects(host):
+    new = replace(rule("new/db", f"tcp/{SERVICE}", action=Action.DENY), audits=True)
+    mixed = bundle(new, *OPEN.rules, endpoints={PEER: 1})
+    host.run("policy", "apply", host.write(mixed))
+    status = host.status()["policy"]
+    assert (status["mode"], status["monitoring"]) == ("protect", ["new"])
+    code, found = host.run("explain", PEER, f"self:{SERVICE}/tcp")
+    assert (code, found["verdict"], found["rule"], found["agrees"]) == (3, "deny", "new/db", True)
+    assert (found["audited"], found["passes"], found["mode"]) == (True, True, "protect")
+    assert tcp(host.world.peer, US, SERVICE)
+    assert host.status()["counters"]["ingress"]["audited"] > 0
+    assert not tcp(host.world.peer, US, 22)
+    listed = {r["rule"]: (r["mode"], r["hits"]) for r in host.run("policy", "list")[1]["rules"]}
+    assert listed["new/db"] == ("monitor", 1)
 
 
 @AGENT

@@ -137,8 +137,10 @@ def test_answers_are_those_of_the_oracle(datapath, ask, say):
             answer = ask(DIRECTIONS[flow.direction], first_packet_of(flow, 40_000))
             verdict = evaluate(policy, flow)
             uid = verdict.rule or DEFAULT_UID.format(flow.direction.value)
+            passes = Verdict.ALLOW if verdict.audited else VERDICTS[verdict.action]
+            assert answer.audited is verdict.audited
             assert answer == Answer(
-                VERDICTS[verdict.action],
+                passes,
                 Reason[verdict.reason.value.upper()],
                 datapath.numbers[uid],
                 verdict.identity,

@@ -1,8 +1,11 @@
-"""The program against the oracle: random policies, both families and directions, a quarter of a million verdicts."""
+"""The program against the oracle: random policies, both families and directions, two hundred thousand verdicts, and for
+each whether it is told.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import cycle
 
 from harness import Datapath
@@ -11,12 +14,14 @@ from policies import QUIET, bundles, first_packet_of, flows
 from seeds import base_seed, scaled
 
 from tcmicro_agent.abi import Bank, Direction, Reason
+from tcmicro_agent.datapath import events
 from tcmicro_agent.policy.evaluate import NewFlow, Verdict, evaluate
-from tcmicro_agent.policy.model import Action, Bundle, Mode
+from tcmicro_agent.policy.model import Action, Bundle, Log, Mode
 from tcmicro_agent.tables import DEFAULT_UID, DIRECTIONS
 
 VERDICTS = 200_000
 POLICIES_AT_ONCE = 50
+TOLD = (Reason.RULE_DENY, Reason.DEFAULT_ALLOW)  # so that every log of a rule makes a difference
 
 
 class Comparison:
@@ -26,21 +31,23 @@ class Comparison:
         self.datapath = datapath
         self.verdicts = self.policies = 0
         self._client_ports = cycle(range(10_000, 60_000))
-        datapath.tune(QUIET)
+        datapath.tune(replace(QUIET, event_reasons=TOLD))
 
     def agree(self, policy: Bundle) -> None:
         """Every flow has the verdict of the oracle; all together its reasons and rules."""
         self.datapath.forget_sessions()
         self.datapath.enforce(policy)
         expected = [(flow, evaluate(policy, flow)) for flow in flows(policy)]
-        counts, hits = self.datapath.counts(), self._hits()
+        counts, hits, told = self.datapath.counts(), self._hits(), self._told()
         for flow, verdict in expected:
-            passes = verdict.action is Action.ALLOW or policy.mode is Mode.MONITOR
+            audited = verdict.audited or policy.mode is Mode.MONITOR
+            passes = verdict.action is Action.ALLOW or audited
             assert self._send(flow) == passes, f"{flow}: {verdict}, but {passes=} is not so"
         assert self.datapath.counts() - counts == Counter(
             place_of(flow, verdict, policy.mode) for flow, verdict in expected
         )
         assert self._hits() - hits == Counter(uid_of(flow, verdict) for flow, verdict in expected)
+        assert self._told() - told == sum(is_told(policy, verdict) for _, verdict in expected)
         self.verdicts += len(expected)
         self.policies += 1
 
@@ -53,12 +60,22 @@ class Comparison:
         hits = self.datapath.kernel.rule_hits(list(numbers.values()))
         return Counter({uid: hits[number][0] for uid, number in numbers.items()})
 
+    def _told(self) -> int:
+        """Decisions that were told, as events or in sums."""
+        return sum(vars(events.told(self.datapath.kernel)).values())
+
 
 def place_of(flow: NewFlow, verdict: Verdict, mode: Mode) -> tuple[Bank, Direction, Reason]:
     """The counter such a verdict moves."""
-    audited = mode is Mode.MONITOR and verdict.action is Action.DENY
+    audited = verdict.audited or (mode is Mode.MONITOR and verdict.action is Action.DENY)
     reason = Reason[verdict.reason.value.upper()]
     return Bank.AUDITED if audited else Bank.ENFORCED, DIRECTIONS[flow.direction], reason
+
+
+def is_told(policy: Bundle, verdict: Verdict) -> bool:
+    log = next((rule.log for rule in policy.rules if rule.uid == verdict.rule), Log.DENY)
+    by_reason = Reason[verdict.reason.value.upper()] in TOLD
+    return log is Log.ALL or (log is Log.DENY and by_reason)
 
 
 def uid_of(flow: NewFlow, verdict: Verdict) -> str:

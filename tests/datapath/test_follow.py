@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -24,6 +25,7 @@ from tcmicro_agent.abi import Reason, Setting
 from tcmicro_agent.cli.event_text import HEADER
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.events import reason_bits
+from tcmicro_agent.policy import model
 from tcmicro_agent.policy.model import Action
 from tcmicro_agent.tuning import DECISIONS
 
@@ -147,6 +149,27 @@ def test_people_get_a_line_each_and_no_colours_in_a_pipe(enforcing):
     generation = enforcing.status()["policy"]["generation"]
     assert line.endswith(f"id1               p/db (test.yml:1) generation {generation}")
     assert "\033" not in line
+
+
+def test_a_rule_is_told_as_it_says_whatever_is_asked_for(enforcing):
+    ports = {SERVICE: model.Log.ALL, 5433: model.Log.NONE}
+    rules = [replace(rule(f"p/{n}", f"tcp/{n}", (1,)), log=log) for n, log in ports.items()]
+    quiet = {"events": {"reasons": ["default_deny"]}}
+    enforcing.stop()
+    enforcing.configure(mode="protect", **quiet)
+    enforcing.start()
+    enforcing.run("policy", "apply", enforcing.write(bundle(*rules, endpoints={PEER: 1})))
+    follower = Follower(enforcing, "--json", "--limit", "2")
+    peer = enforcing.world.peer
+    for port in (5433, SERVICE):
+        tcp(peer, US, port)
+    until(lambda: not tcp(peer, US, 22) and follower.process.poll() is not None, "not all came")
+    told = [json.loads(line) for line in follower.process.communicate()[0].splitlines()]
+    assert [(e["verdict"], e["reason"], e["local_port"]) for e in told] == [
+        ("allow", "rule_allow", SERVICE),
+        ("deny", "default_deny", 22),
+    ]
+    enforcing.stop()
 
 
 def test_it_ends_after_its_time(enforcing):

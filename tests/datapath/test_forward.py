@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+from dataclasses import replace
 
 import pytest
 from attaching import guarding
@@ -54,18 +55,18 @@ def routing(kernel, road, attached):
     return made
 
 
-def counted(datapath, reason: Reason) -> int:
-    return totals(datapath, reason)[0]
+def counted(datapath, reason: Reason, bank: Bank = Bank.ENFORCED) -> int:
+    return totals(datapath, reason, bank)[0]
 
 
 def octets(datapath, reason: Reason) -> int:
     return totals(datapath, reason)[1]
 
 
-def totals(datapath, reason: Reason) -> tuple[int, int]:
+def totals(datapath, reason: Reason, bank: Bank = Bank.ENFORCED) -> tuple[int, int]:
     """Packets and bytes."""
     counters = datapath.kernel.counters()
-    both = [counters[counter_index(d, reason, Bank.ENFORCED)] for d in Direction]
+    both = [counters[counter_index(d, reason, bank)] for d in Direction]
     return sum(packets for packets, _ in both), sum(size for _, size in both)
 
 
@@ -118,6 +119,15 @@ def test_routed_traffic_is_barred_though_the_rules_allow_everything(routing, far
     assert not ping(near, far)
     assert counted(routing, Reason.FORWARD_DENY) > 0
     assert tcp(near, ROUTER_NEAR if far == FAR else ROUTER_NEAR6, SERVICE)
+
+
+def test_routed_traffic_that_is_only_audited_passes(routing):
+    audited = replace(BARRED, audited_defaults=frozenset({"forward"}))
+    before = counted(routing, Reason.FORWARD_DENY, Bank.AUDITED)
+    routing.enforce(audited)
+    assert tcp(routing.road.near, FAR, SERVICE)
+    assert counted(routing, Reason.FORWARD_DENY, Bank.AUDITED) - before > 0
+    assert {s.flags for s in routing.sessions()} == {SessionFlag.FORWARDED}
 
 
 def test_traffic_of_the_router_itself_is_judged_by_policy(routing):

@@ -41,13 +41,14 @@ def rebuilt(
     endpoints: Mapping[str, Identity] | None = None,
 ) -> Bundle:
     """The same policy with other rules or endpoints; its identities are those that occur."""
-    return bundle(
+    made = bundle(
         *(rules or policy.rules),
         endpoints=dict(policy.endpoints if endpoints is None else endpoints),
         ingress=policy.default_ingress,
         egress=policy.default_egress,
         mode=policy.mode,
     )
+    return replace(made, audited_defaults=policy.audited_defaults)
 
 
 def equals_permuted(policy: Bundle, random: Random) -> Bundle:
@@ -115,6 +116,23 @@ def renumbered(policy: Bundle, random: Random) -> Bundle:
     )
 
 
+def audits_removed(policy: Bundle, _: Random) -> Bundle:
+    """Without all that only audits: what a policy in mode monitor says lets nothing pass, and stops nothing."""
+    rules = tuple(rule for rule in policy.rules if not rule.audits)
+    defaults = [way.value in policy.audited_defaults for way in Direction]
+    ingress, egress = (
+        Action.ALLOW if audited else policy.default(way)
+        for way, audited in zip(Direction, defaults, strict=True)
+    )
+    return replace(
+        policy,
+        rules=rules,
+        default_ingress=ingress,
+        default_egress=egress,
+        audited_defaults=frozenset(),
+    )
+
+
 def thousands_added(policy: Bundle, random: Random) -> Bundle:
     """Rules for identities that nobody has, anywhere among the others; networks that no packet comes from."""
     rules = list(policy.rules)
@@ -170,6 +188,7 @@ def verdicts(datapath: Datapath, policy: Bundle, asked: list[NewFlow]) -> list[b
     [
         *((transform, EXAMPLES) for transform in CHEAP),
         (everything, EXAMPLES),
+        (audits_removed, EXAMPLES),
         (thousands_added, EXAMPLES // 10),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -63,14 +63,6 @@ def _replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def _second(*changes: tuple[str, str]) -> Example:
-    """The usual policy and another one."""
-    other = POLICY
-    for old, new in changes:
-        other = _replaced(other, old, new)
-    return Example(f"{POLICY}---\n{other}")
-
-
 EXAMPLES = {
     Code.SYNTAX: changed("[tcp/5432]}", "[tcp/5432}"),
     Code.DUPLICATE_KEY: changed("  mode: protect", "  mode: protect\n  mode: monitor"),
@@ -99,7 +91,6 @@ EXAMPLES = {
     Code.UNKNOWN_LABEL: changed("groups: [web]", "labels: {tier: date}"),
     Code.NO_HOST: changed("{groups: [web]}", "{groups: [web], labels: {tier: data}}"),
     Code.NO_ADDRESS: Example(hosts=_replaced(HOSTS, "10.0.1.2", "web2.example.com")),
-    Code.MODES_DISAGREE: _second(("db-in", "db-log"), ("protect", "monitor"), ("id: pg", "id: x")),
     Code.NO_ENTITY: changed("groups: [web]", "entity: controller"),
     Code.INVENTORY_UNREADABLE: Example(hosts="[tcmicro"),
     Code.SHADOWED: more("{id: none, action: deny, from: [{entity: any}], ports: [any]}"),

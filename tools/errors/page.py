@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 INTRODUCTION = f"""\
 # Errors and warnings in policies
 
-What `tc-micro policy validate` and the plays say, by code. A code keeps its meaning for ever. An error keeps bundles
-from being made; a warning says what is probably not meant (`--strict` makes it an error, `--ignore CODE` leaves it
-out). The codes from TCM2001 on need the inventory (`-i`).
+What `tc-micro policy validate` and the plays say, by code. A code keeps its meaning for ever; TCM2007 is given no more.
+An error keeps bundles from being made; a warning says what is probably not meant (`--strict` makes it an error,
+`--ignore CODE` leaves it out). The codes from TCM2001 on need the inventory (`-i`).
 
 Each example is `{FILE}` as a whole, and below it what `tc-micro policy validate -i hosts.yml` says to it. Where nothing
 else is shown, `hosts.yml` is this:

@@ -13,7 +13,7 @@ ICMP6 = 128  # the first type of ICMPv6 that a rule can name
 
 
 def refused_by(kind: Kind, direction: Direction, identity: int, service: Service) -> str | None:
-    """None where some of the service is allowed; else the uid of the first rule that refuses any of it, or the policy
+    """None where some of the service passes; else the uid of the first rule that refuses any of it, or the policy
     whose default does."""
     left, first = [(service.first, service.last)], ""
     for rule, identities in kind.rules[direction]:
@@ -26,11 +26,10 @@ def refused_by(kind: Kind, direction: Direction, identity: int, service: Service
             left, first = after, first or rule.uid
         if not left:
             return first
-    ingress = direction is Direction.INGRESS
     bundle = kind.bundle
-    if (bundle.default_ingress if ingress else bundle.default_egress) is Action.ALLOW:
+    if bundle.default(direction) is Action.ALLOW or direction.value in bundle.audited_defaults:
         return None
-    return first or bundle.default_source[0 if ingress else 1]
+    return first or bundle.default_source[0 if direction is Direction.INGRESS else 1]
 
 
 def text(service: Service) -> str:

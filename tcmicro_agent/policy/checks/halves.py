@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tcmicro_agent.policy.checks import flows
 from tcmicro_agent.policy.checks.scene import Kind, Scene, listed
 from tcmicro_agent.policy.codes import Code
+from tcmicro_agent.policy.evaluate import enforces_default_deny
 from tcmicro_agent.policy.intent import HostSelector, PolicyRule
 from tcmicro_agent.policy.model import Action, Direction, Mode, Service
 from tcmicro_agent.policy.problems import Problems
@@ -43,10 +44,8 @@ def _protected(scene: Scene, rule: PolicyRule) -> Iterator[tuple[Kind, list[str]
 
 
 def _refuses(kind: Kind, direction: Direction) -> bool:
-    ingress = direction is Direction.INGRESS
-    default = kind.bundle.default_ingress if ingress else kind.bundle.default_egress
     denied = any(rule.action is Action.DENY for rule, _ in kind.rules[direction])
-    return default is Action.DENY or denied
+    return denied or enforces_default_deny(kind.bundle, direction)
 
 
 def _identities(scene: Scene, kind: Kind, names: Names) -> dict[int, set[str]]:

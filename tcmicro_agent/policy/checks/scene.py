@@ -45,11 +45,17 @@ class Kind:
 
     @cached_property
     def lasting(self) -> tuple[Group, ...]:
-        """Of the rules alone that hold at any time."""
-        if not has_times(self.bundle):
+        """Of the rules alone that hold at any time, as if all of them enforced."""
+        if not has_times(self.bundle) and not self.bundle.monitoring:
             return self.groups
         rules = tuple(rule for rule in self.bundle.rules if rule.window == ALWAYS)
-        return compile_bundle(replace(self.bundle, rules=rules))
+        return _compiled(self.bundle, rules)
+
+    @cached_property
+    def enforced(self) -> tuple[Group, ...]:
+        """The same of those alone that do enforce."""
+        rules = tuple(r for r in self.bundle.rules if r.window == ALWAYS and not r.audits)
+        return _compiled(self.bundle, rules)
 
     def identity(self, network: Network, text: str) -> int:
         """Of a host's address, which is also given as `str(network)`. As `evaluate.identify`, for many."""
@@ -68,8 +74,9 @@ class Kind:
 
     @cached_property
     def rules(self) -> dict[Direction, list[tuple[Rule, frozenset[int]]]]:
-        """In order of precedence, each with its identities."""
-        pairs = [(rule, frozenset[int](rule.identities)) for rule in self.bundle.rules]
+        """Those that do not audit in order of precedence, each with its identities."""
+        rules = (rule for rule in self.bundle.rules if not rule.audits)
+        pairs = [(rule, frozenset[int](rule.identities)) for rule in rules]
         return {d: [pair for pair in pairs if pair[0].direction is d] for d in Direction}
 
 
@@ -114,13 +121,20 @@ class Scene:
         return self._selected[selector]
 
 
+def _compiled(bundle: Bundle, rules: Iterable[Rule]) -> tuple[Group, ...]:
+    """As if all of the rules enforced."""
+    alike = tuple(replace(rule, audits=False) for rule in rules)
+    return compile_bundle(replace(bundle, rules=alike))
+
+
 def _kinds(bundles: Mapping[str, Bundle], now: int) -> tuple[Kind, ...]:
     """Bundles that share their parts are of one kind; `resolve` makes each distinct part once. Of each, the rules
     that are in force."""
     kinds: dict[tuple[object, ...], Kind] = {}
     for host, bundle in bundles.items():
         defaults = (bundle.default_ingress, bundle.default_egress, *bundle.default_source)
-        key = (id(bundle.rules), id(bundle.endpoints), bundle.mode, *defaults)
+        audits = bundle.audited_defaults
+        key = (id(bundle.rules), id(bundle.endpoints), bundle.mode, *defaults, audits)
         if key not in kinds:
             kinds[key] = Kind(in_force(bundle, now))
         kinds[key].hosts.append(host)

@@ -19,7 +19,8 @@ def shadowed(scene: Scene, problems: Problems) -> None:
     deciding: set[str] = set()
     before: dict[str, dict[str, None]] = {}
     for kind in scene.kinds:
-        decides = {rule.uid for group in kind.lasting for rule in group.decisions.values()}
+        groups = kind.lasting + (kind.enforced if kind.bundle.monitoring else ())
+        decides = {rule.uid for group in groups for rule in group.decisions.values()}
         deciding |= decides
         for rule in kind.bundle.rules:
             if rule.window == ALWAYS and rule.uid not in decides:

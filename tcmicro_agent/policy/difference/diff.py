@@ -98,7 +98,13 @@ def _settings(before: Bundle, after: Bundle) -> Iterator[tuple[str, str, str]]:
 
 def _mode(bundle: Bundle) -> str:
     """Without a rule or a default that refuses, monitor and protect are the same: nothing is."""
-    return bundle.mode.value if refuses(bundle) else "allows everything"
+    return mode_text(bundle) if refuses(bundle) else "allows everything"
+
+
+def mode_text(bundle: Bundle) -> str:
+    """`protect`, `protect (monitor: app-new)`."""
+    monitoring = ", ".join(bundle.monitoring)
+    return bundle.mode.value + (f" (monitor: {monitoring})" if monitoring else "")
 
 
 def refuses(bundle: Bundle) -> bool:

@@ -20,11 +20,11 @@ from tcmicro_agent.policy.explanation.lacks import Stranger
 from tcmicro_agent.policy.explanation.misses import Miss, NearMisses, above, rules_by_uid
 from tcmicro_agent.policy.intent import Policy
 from tcmicro_agent.policy.inventory import Address, Host, Inventory
-from tcmicro_agent.policy.model import Bundle, Direction, Identity, Protocol, Service
+from tcmicro_agent.policy.model import Bundle, Direction, Identity, Mode, Protocol, Service
 from tcmicro_agent.policy.problems import Fault, Problems
 from tcmicro_agent.policy.reach.decisions import default_cause
 from tcmicro_agent.policy.reach.naming import own_groups
-from tcmicro_agent.policy.reach.spans import Cause
+from tcmicro_agent.policy.reach.spans import Cause, cause_of
 from tcmicro_agent.policy.resolve import resolve
 from tcmicro_agent.policy.selection import Selection
 
@@ -137,8 +137,7 @@ class _Explainer:
         verdict = evaluate(bundle, flow)
         if verdict.rule:
             rule = next(rule for rule in bundle.rules if rule.uid == verdict.rule)
-            policy = rule.uid.partition("/")[0]
-            cause = Cause(rule.action, rule.uid, rule.source, policy, bundle.mode)
+            cause = cause_of(rule, bundle.mode_of(rule))
         else:
             cause = default_cause(bundle, flow.direction)
         place = cause.source or self._places.get(cause.policy, "")
@@ -148,8 +147,14 @@ class _Explainer:
     def _misses(
         self, bundle: Bundle, flow: NewFlow, identity: Identity, peer: Stranger, cause: Cause
     ) -> list[Miss]:
+        """Of a refusal that is enforced, only rules that enforce: no other would help."""
         near = NearMisses(flow, identity, peer, self._written)
-        found = near.among(bundle.rules, self._whole[bundle.host].rules, self._now)
+        enforced = cause.mode is Mode.PROTECT
+        here, whole = (
+            [rule for rule in found.rules if not (enforced and rule.audits)]
+            for found in (bundle, self._whole[bundle.host])
+        )
+        found = near.among(here, whole, self._now)
         return above(found, bundle, cause.rule) if cause.rule else found
 
 

@@ -29,7 +29,7 @@ WORLD = "world"
 
 @dataclass(frozen=True)
 class Node:
-    """`hosts` is empty outside of the inventory; `mode` is then None, and "mixed" where hosts differ."""
+    """`hosts` is empty outside of the inventory; `mode` is then None, and "mixed" where hosts or policies differ."""
 
     name: str
     hosts: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ def _outside(party: Party) -> str:
 
 
 def _mode(bundles: Mapping[str, Bundle], hosts: Iterable[str]) -> str:
-    """`none` where no policy applies."""
+    """`none` where no policy applies; `mixed` where hosts differ, or the policies of one."""
     found = {_host_mode(bundles[host]) for host in hosts}
     return found.pop() if len(found) == 1 else "mixed"
 
@@ -131,7 +131,7 @@ def _mode(bundles: Mapping[str, Bundle], hosts: Iterable[str]) -> str:
 def _host_mode(bundle: Bundle) -> str:
     if not any(bundle.default_source):
         return "none"
-    return Mode(bundle.mode).value
+    return "mixed" if bundle.monitoring else Mode(bundle.mode).value
 
 
 class _Reach:

@@ -26,15 +26,15 @@ class Decisions:
         found = self._spans.get((direction, positions))
         if found is None:
             rules = [self._rules[direction][position] for position in positions]
-            found = spans_of(rules, default_cause(self.bundle, direction))
+            found = spans_of(rules, default_cause(self.bundle, direction), self.bundle.mode)
             self._spans[direction, positions] = found
         return found
 
 
 def default_cause(bundle: Bundle, direction: Direction) -> Cause:
-    ingress = direction is Direction.INGRESS
-    action = bundle.default_ingress if ingress else bundle.default_egress
-    return Cause(action, "", "", bundle.default_source[0 if ingress else 1], bundle.mode)
+    policy = bundle.default_source[0 if direction is Direction.INGRESS else 1]
+    mode = bundle.default_mode(direction.value)
+    return Cause(bundle.default(direction), "", "", policy, mode)
 
 
 def _matching(rules: list[Rule]) -> tuple[tuple[int, ...], dict[Identity, tuple[int, ...]]]:

@@ -141,7 +141,8 @@ def _content(bundle: Bundle) -> tuple[object, ...]:
     """Tells contents apart by the objects they are made of, which hosts under the same policies share."""
     parts = (bundle.rules, bundle.endpoints, bundle.identities)
     defaults = (bundle.mode, bundle.default_ingress, bundle.default_egress, bundle.default_forward)
-    return (*map(id, parts), *defaults, bundle.default_source, bundle.forward_source)
+    sources = (bundle.default_source, bundle.forward_source, bundle.audited_defaults)
+    return (*map(id, parts), *defaults, *sources)
 
 
 def _equal(bundles: Sequence[Bundle], row: Sequence[int], wanted: Bundle) -> int:

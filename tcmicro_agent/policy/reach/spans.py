@@ -37,6 +37,10 @@ class Cause(NamedTuple):
         return self.action.value, self.rule, self.source, self.policy, self.mode.value
 
 
+def cause_of(rule: Rule, mode: Mode) -> Cause:
+    return Cause(rule.action, rule.uid, rule.source, rule.uid.partition("/")[0], mode)
+
+
 class Span(NamedTuple):
     """One protocol, an inclusive range of ports, and what decides there."""
 
@@ -65,9 +69,30 @@ ServiceSet = tuple[PortRange, ...]  # a set of services: sorted, disjoint and no
 EVERYTHING: ServiceSet = tuple(PortRange(order, *PORTS) for order in range(len(PROTOCOLS)))
 
 
-def spans_of(rules: Sequence[Rule], default: Cause) -> tuple[Span, ...]:
-    """What decides for every service; the rules match the peer and stand in order of precedence."""
-    return tuple(span for protocol in PROTOCOLS for span in _spans(protocol, rules, default))
+def spans_of(rules: Sequence[Rule], default: Cause, mode: Mode) -> tuple[Span, ...]:
+    """What decides for every service; the rules match the peer and stand in order of precedence. `mode`: of those that
+    do not audit. As `evaluate`, where some do.
+    """
+    every = _all_spans(rules, default, mode)
+    if default.mode is mode and not any(rule.audits for rule in rules):
+        return every
+    alone = default if default.mode is mode else default._replace(action=Action.ALLOW)
+    enforcing = _all_spans([rule for rule in rules if not rule.audits], alone, mode)
+    return tuple(
+        Span(part.protocol, part.first, part.last, _deciding(*causes))
+        for part, causes in overlay(enforcing, every)
+    )
+
+
+def _deciding(enforced: Cause, first: Cause) -> Cause:
+    """Of what the enforcing rules say, and what all rules alike."""
+    if not enforced.allows:
+        return enforced
+    return enforced if enforced.rule and first.allows else first
+
+
+def _all_spans(rules: Sequence[Rule], default: Cause, mode: Mode) -> tuple[Span, ...]:
+    return tuple(span for protocol in PROTOCOLS for span in _spans(protocol, rules, default, mode))
 
 
 def overlay(*decisions: Sequence[Span]) -> Iterator[tuple[PortRange, tuple[Cause, ...]]]:
@@ -156,12 +181,11 @@ def of_family(parts: Iterable[PortRange], version: int) -> Iterator[PortRange]:
             yield part._replace(first=max(part.first, low), last=min(part.last, high))
 
 
-def _spans(protocol: Protocol, rules: Sequence[Rule], default: Cause) -> list[Span]:
+def _spans(protocol: Protocol, rules: Sequence[Rule], default: Cause, mode: Mode) -> list[Span]:
     free = [PORTS]
     found: list[Span] = []
     for rule in rules:
-        policy = rule.uid.partition("/")[0]
-        cause = Cause(rule.action, rule.uid, rule.source, policy, default.mode)
+        cause = cause_of(rule, Mode.MONITOR if rule.audits else mode)
         for service in rule.services:
             if service.protocol in (protocol, Protocol.ANY):
                 free, taken = _take(free, service.first, service.last)

@@ -50,6 +50,45 @@ def test_window_and_log_are_part_of_the_meaning():
         assert bundles.load(bundles.write(other).content, "x") == other
 
 
+MIXED = replace(
+    GOOD,
+    rules=(GOOD.rules[0], replace(GOOD.rules[1], audits=True)),
+    audited_defaults=frozenset({"egress"}),
+)
+
+
+def test_what_only_audits_is_part_of_the_meaning_and_is_written_where_it_is_so():
+    document = bundles.to_document(MIXED)
+    assert bundles.parse(document) == MIXED
+    assert bundles.digest(MIXED) != bundles.digest(GOOD)
+    assert [rule.get("mode") for rule in document["rules"]] == [None, "monitor"]
+    assert document["defaults"]["egress"] == {"action": "deny", "source": "p", "mode": "monitor"}
+    assert "mode" not in document["defaults"]["ingress"]
+
+
+# digests are names: what a fleet enforces today must have the same one tomorrow
+def test_a_bundle_without_such_rules_keeps_its_digest():
+    assert bundles.digest(GOOD) == (
+        "78cb891dd92b848086348b63c01eb031b82569e4466a2b5914de9b88a801daae"
+    )
+
+
+@pytest.mark.parametrize("mode", ["protect", "monitor"])
+def test_a_mode_that_says_nothing_is_refused(mode):
+    document = bundles.to_document(GOOD)
+    document["mode"] = mode
+    document["rules"][0]["mode"] = mode
+    with pytest.raises(BundleError, match="only monitor, in a bundle of mode protect"):
+        bundles.parse(document)
+
+
+def test_a_default_that_allows_does_not_audit():
+    document = bundles.to_document(GOOD)
+    document["defaults"]["egress"] = {"action": "allow", "source": "p", "mode": "monitor"}
+    with pytest.raises(BundleError, match="stands beside allow; only what denies is audited"):
+        bundles.parse(document)
+
+
 # as a release before wrote it: the digest covers the sources
 OLDER = """\
 {"defaults":{"egress":{"action":"deny","source":"p"},"ingress":{"action":"deny","source":"p"}},"digest":"%s","endpoints":[],\

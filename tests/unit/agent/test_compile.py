@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -76,7 +77,9 @@ def bundles(draw) -> Bundle:
         )
         for n in range(draw(st.integers(0, 7)))
     ]
-    return bundle(*rules, endpoints=PEERS)
+    made = bundle(*(replace(r, audits=draw(st.booleans())) for r in rules), endpoints=PEERS)
+    audited = draw(st.sets(st.sampled_from([direction.value for direction in Direction])))
+    return replace(made, audited_defaults=frozenset(audited))
 
 
 @settings(max_examples=300, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -305,3 +306,22 @@ def test_faults_come_once_for_many_hosts_and_name_a_few():
         hosts={**many, "web1": HOSTS["web1"]},
     )
     assert fault[2] == "db1, db2, db3 and 5 more can reach no resolver (udp/53); allow it in egress"
+
+
+NEW = {"mode": "monitor", "ingress": "allow"}
+NO_WEB = "action: deny, from: [{groups: [web]}], ports: [any]"
+
+
+def test_what_only_audits_shadows_no_rule_that_enforces():
+    assert codes(policy("live", PG), policy("new", NO_WEB, **NEW)) == []
+    alike = codes(policy("live", PG), policy("new", NO_WEB, ingress="allow"))
+    assert alike == ["TCM3001"]
+
+
+def test_what_only_audits_keeps_nobody_out():
+    limits = replace(LIMITS, controllers=(ip_address("10.0.9.9"),))
+    other = "from: [{groups: [web]}], ports: [tcp/5433]"
+    shut = policy("new", other, mode="monitor", ingress="deny")
+    live = policy("live", PG, ingress="allow")
+    assert codes(live, shut, limits=limits) == []
+    assert codes(live, shut.replace("monitor", "protect"), limits=limits) == ["TCM3011"]

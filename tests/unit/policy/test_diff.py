@@ -239,6 +239,26 @@ def test_mode_is_a_change_of_its_own():
     ]
 
 
+def test_the_mode_of_one_policy_among_others_is_a_change():
+    inventory = parse_inventory(FLEET)
+    old = policy("db-new", "x|deny|groups: [web]|tcp/5432", mode="monitor", default="allow, allow")
+    new = old.replace("mode: monitor", "mode: protect")
+    found = changes(resolved(WEB, old), resolved(WEB, new), inventory)
+    assert not found.connections  # verdicts are compared, whatever the mode
+    assert [(t.setting, t.was, t.now, sorted(t.hosts)) for t in found.turns] == [
+        ("mode", "protect (monitor: db-new)", "protect", ["db1", "db2"])
+    ]
+
+
+def test_what_is_only_audited_is_said_to_be():
+    inventory = parse_inventory(FLEET)
+    audit = policy(
+        "db-new", "x|deny|groups: [web]|tcp/5432", mode="monitor", default="allow, allow"
+    )
+    rows = fleet_lines(changes(resolved(WEB), resolved(WEB, audit), inventory), Naming(inventory))
+    assert [(row.sign, row.now) for row in rows] == [("-", "db-new/x (1.yml:6), monitor only")]
+
+
 def test_host_that_has_no_bundle_on_one_side_was_under_no_policy():
     inventory = parse_inventory(FLEET)
     new = resolved(WEB)

@@ -18,7 +18,7 @@ from tcmicro_agent.policy.explanation.explain import explain
 from tcmicro_agent.policy.explanation.explain_text import advice, document, text
 from tcmicro_agent.policy.intent import End, EndKind, Word
 from tcmicro_agent.policy.inventory import parse_inventory
-from tcmicro_agent.policy.model import Action, Direction, Protocol, Service
+from tcmicro_agent.policy.model import Action, Direction, Mode, Protocol, Service
 from tcmicro_agent.policy.problems import Where
 from tcmicro_agent.policy.reach.naming import Naming
 from tcmicro_agent.policy.source import parse_policies
@@ -101,7 +101,9 @@ def test_advice_allows_what_was_refused(given_case):
             pair = [str(address) for address in answer.addresses[0]]
             again = ask(meaning.read(edited), hosts, *pair, port)
             decided = [e for a in again.answers for e in a.ends if e.direction is one.direction]
-            assert [e.cause.action for e in decided] == [Action.ALLOW]
+            [now] = decided
+            only_audited = one.cause.mode is Mode.PROTECT and now.cause.mode is Mode.MONITOR
+            assert now.cause.allows or only_audited
 
 
 def followed(documents, refused, port):
@@ -214,6 +216,19 @@ def test_monitor_would_deny():
     found = asked("client1", "db1", "tcp/1", policy("db-in", mode="monitor"))
     assert [answer.outcome for answer in found.answers] == [Outcome.AUDITED]
     assert found.verdict is Action.DENY
+
+
+def test_one_policy_in_monitor_mode_among_others_would_deny():
+    audit = policy("db-new", "x|deny|groups: [web]|any", mode="monitor", default="allow, allow")
+    found = asked("web1", "db1", "tcp/5432", WEB, audit)
+    assert [answer.outcome for answer in found.answers] == [Outcome.AUDITED]
+    assert asked("web1", "db1", "tcp/1", WEB, audit).answers[0].outcome is Outcome.DENIED
+
+
+def test_advice_for_what_is_enforced_names_no_rule_that_only_audits():
+    audit = policy("db-new", "x|allow|groups: [web]|tcp/1", mode="monitor")
+    [answer] = asked("web1", "db1", "tcp/2", WEB, audit).answers
+    assert {miss.rule for end in answer.ends for miss in end.misses} == {"db-in/pg"}
 
 
 def test_groups_answer_by_class_and_undecided_where_they_differ():

@@ -108,6 +108,27 @@ def test_deny_beats_allow_among_defaults(defaults, ingress, egress):
     assert (bundle.default_egress.value, bundle.default_source[1]) == egress
 
 
+MONITORED = policy("new", "x|deny|groups: [web]|tcp/1", mode="monitor", default="deny, deny")
+
+
+def test_policies_of_both_modes_share_a_host():
+    enforced = policy("old", "y|allow|groups: [web]|tcp/1", default="deny, allow")
+    bundle = resolved(MONITORED, enforced)["db1"]
+    assert bundle.mode is Mode.PROTECT
+    assert [(rule.uid, rule.audits) for rule in bundle.rules] == [("new/x", True), ("old/y", False)]
+    assert (bundle.default_ingress, bundle.default_egress) == (Action.DENY, Action.DENY)
+    assert bundle.default_source == ("old", "new")  # who enforces, before who only audits
+    assert bundle.audited_defaults == {"egress"}
+    assert bundle.monitoring == ("new",)
+
+
+def test_alone_a_policy_in_monitor_mode_needs_no_word_about_it():
+    bundle = resolved(MONITORED)["db1"]
+    assert bundle.mode is Mode.MONITOR
+    assert "mode" not in bundles.to_document(bundle)["rules"][0]
+    assert (bundle.audited_defaults, bundle.monitoring) == (frozenset(), ())
+
+
 @pytest.mark.parametrize(
     ("apply", "wanted"),
     [
@@ -372,11 +393,6 @@ FAULTS = {
     "two policies of a name": (
         [policy("p"), policy("p", apply="groups: [web]")],
         '1.yml:3:18: error TCM1402: policy "p" exists already at 0.yml:3:18',
-    ),
-    "modes": (
-        [policy("p", mode="monitor"), policy("q", apply="groups: [fleet]")],
-        "1.yml:4:25: error TCM2007: mode: q is protect, p at 0.yml:4:25 is monitor, "
-        "both on db1, db2; make them agree",
     ),
 }
 

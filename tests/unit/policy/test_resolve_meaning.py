@@ -16,7 +16,7 @@ from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.evaluate import NewFlow, evaluate
 from tcmicro_agent.policy.inventory import parse_inventory
-from tcmicro_agent.policy.model import Direction
+from tcmicro_agent.policy.model import Direction, Mode
 from tcmicro_agent.policy.resolve import Resolver, resolve
 from tcmicro_agent.policy.source import parse_policies
 
@@ -108,7 +108,7 @@ def policies(draw, hosts):
         action = st.sampled_from(["allow", "deny"])
         spec = {
             "tier": draw(st.sampled_from(TIERS)),
-            "mode": "protect",
+            "mode": draw(st.sampled_from(["protect", "protect", "monitor"])),
             "applyTo": draw(selectors(hosts)),
             "default": {"ingress": draw(action), "egress": draw(action)},
             **rules,
@@ -160,9 +160,11 @@ def serves(port, protocol, number):
     return wanted is None or (wanted == protocol and first <= number <= last)
 
 
-def verdict(hosts, documents, subject, way, address, flow):
-    """Of the rules that match, the highest tier counts, and in it deny; with none, any default that denies."""
-    specs = [d["spec"] for d in documents]
+def verdict(hosts, documents, subject, way, address, flow, modes=("protect", "monitor")):
+    """Of the rules that match, the highest tier counts, and in it deny; with none, any default that denies. Of the
+    policies in some modes.
+    """
+    specs = [d["spec"] for d in documents if d["spec"]["mode"] in modes]
     specs = [s for s in specs if selects(s["applyTo"], subject, hosts[subject])]
     end = "from" if way == "ingress" else "to"
     matching = {
@@ -215,8 +217,12 @@ def test_bundle_gives_the_verdict_of_the_selectors(case):
             for source in sources:
                 for flow in FLOWS:
                     found = evaluate(bundle, NewFlow(direction, ip_address(source), *flow))
-                    wanted = verdict(hosts, documents, subject, direction.value, source, flow)
-                    assert found.action.value == wanted, (subject, direction, source, flow)
+                    asked = (hosts, documents, subject, direction.value, source, flow)
+                    enforced, every = verdict(*asked, modes=["protect"]), verdict(*asked)
+                    wanted = "deny" if "deny" in (enforced, every) else "allow"
+                    assert found.action.value == wanted, asked
+                    drops = wanted == "deny" and bundle.mode is Mode.PROTECT and not found.audited
+                    assert drops == (enforced == "deny"), asked
 
 
 @settings(max_examples=60, deadline=None)
