@@ -4,16 +4,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import plan as rollout
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts, tables
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import request, stages
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.document import Plan
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.hosts import VARIABLES
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.plan import plan
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.table import table
 
-ERRORS = (artifacts.ArtifactError, rollout.RolloutError, stages.WaveError)
+ARGUMENTS = {
+    "release": {"type": "raw", "required": True},
+    "artifacts_dir": {"type": "path", "required": True},
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "waves": {"type": "raw", "default": list(stages.DEFAULT)},
+    "bake": {"type": "raw", "default": 60},
+    "allow_missing": {"type": "raw", "default": 0},
+    "accept_blind": {"type": "raw"},
+    "seed": {"type": "raw"},
+    "now": {"type": "raw"},
+    "enforce": {"type": "bool", "default": True},
+    "allow_unsigned": {"type": "bool", "default": False},
+    "seen": {"type": "dict"},
+}
 
 
 class ActionModule(ActionBase):
@@ -25,40 +43,35 @@ class ActionModule(ActionBase):
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
-            {
-                "release": {"type": "raw", "required": True},
-                "artifacts_dir": {"type": "path", "required": True},
-                "hosts": {"type": "list", "elements": "str", "required": True},
-                "waves": {"type": "raw", "default": list(stages.DEFAULT)},
-                "bake": {"type": "raw", "default": 60},
-                "allow_missing": {"type": "raw", "default": 0},
-                "allow_unsigned": {"type": "bool", "default": False},
-                "seen": {"type": "dict"},
-            }
-        )
+        _, args = self.validate_argument_spec(ARGUMENTS)
         try:
-            result.update(self._plan(args))
-        except ERRORS as exc:
+            result.update(self._plan(args, (task_vars or {}).get("hostvars", {})))
+        except (artifacts.ArtifactError, RolloutError) as exc:
             raise AnsibleActionFail(str(exc)) from exc
         return result
 
-    def _plan(self, args: dict[str, Any]) -> dict[str, Any]:
-        bake = rollout.whole_number("bake", args["bake"], least=0)
-        allowed = rollout.whole_number("allow_missing", args["allow_missing"], least=0)
-        stages.parse(args["waves"])
+    def _plan(self, args: dict[str, Any], hostvars: Any) -> dict[str, Any]:
+        bake = request.whole_number("bake", args["bake"], least=0)
+        wanted = request.read(args, datetime.now().astimezone())
         found = artifacts.find(args["release"], Path(args["artifacts_dir"]))
         if not args["allow_unsigned"]:
             artifacts.refuse_unsigned(found.values())
         if args["seen"] is None:
             return {"changed": False, "bake": bake}
-        plan = rollout.plan(args["seen"], args["hosts"], args["waves"], allowed)
-        return {
-            "changed": False,
-            "bake": bake,
-            "ready": list(plan.ready),
-            "missing": dict(plan.missing),
-            "waves": list(plan.waves),
-            "wave_of": plan.wave_of(),
-            "table": plan.table(args["release"], bake),
-        }
+        variables = tables.of_hosts(args["hosts"], hostvars, VARIABLES)
+        planned = plan(wanted, args["seen"], variables)
+        if planned.refusals and args["enforce"]:
+            raise RolloutError("\n".join(planned.refusals))
+        return {"changed": False, "bake": bake, **_result(planned, args["release"], bake)}
+
+
+def _result(planned: Plan, release: str, bake: int) -> dict[str, Any]:
+    return {
+        "plan": planned.document(),
+        "ready": planned.ready,
+        "missing": dict(planned.missing),
+        "waves": [len(wave.hosts) for wave in planned.waves],
+        "wave_of": planned.wave_of(),
+        "refusals": list(planned.refusals),
+        "table": table(planned, release, bake),
+    }

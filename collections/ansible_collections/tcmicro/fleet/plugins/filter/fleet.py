@@ -11,9 +11,9 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course, tables
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages as cumulative
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.plan import RolloutError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
 
-ERRORS = (cumulative.WaveError, RolloutError, tables.FailsafeError, ValueError)
+ERRORS = (RolloutError, tables.FailsafeError, ValueError)
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -48,6 +48,11 @@ status:
   description: The C(Status) document of the agent, V(null) when there is none.
   returned: always
   type: dict
+facts:
+  description: Kernel release, architecture and distribution, by which a rollout tells classes of hosts apart.
+  returned: always
+  type: dict
+  sample: {kernel: 6.1.0-18-amd64, arch: x86_64, distribution: debian, version: "12"}
 problem:
   description: Why there is no status, empty when there is one.
   returned: always
@@ -63,6 +68,7 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
     Run,
     Service,
 )
+from ansible_collections.tcmicro.fleet.plugins.module_utils.facts import facts
 from ansible_collections.tcmicro.fleet.plugins.module_utils.guard import Guard
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout
 
@@ -95,6 +101,7 @@ def look(run: Run, layout: Layout) -> Document:
         "service": Service(run).show(),
         "transaction": transaction(Guard(layout, run).transaction()),
         "status": found,
+        "facts": facts(),
         "problem": problem,
     }
 

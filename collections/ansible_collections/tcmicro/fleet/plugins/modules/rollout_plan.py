@@ -12,7 +12,11 @@ version_added: 0.1.0
 author: The tcmicro developers (@tcmicro)
 description:
   - Runs once on the controller. Checks the request, that the artifact is there, signed, and what its digest file says, and which
-    hosts are well; then says who is changed in which wave.
+    hosts are well; then says who is changed in which wave, against which controls, and what that cannot detect.
+  - An uncovered class of hosts comes first, then the failure domain of which the smallest share was used. No wave has two hosts of
+    an HA group. The same request over the same fleet gives the same plan.
+  - Reads the inventory variables C(tcmicro_site), C(tcmicro_rack), C(tcmicro_ha_group), C(tcmicro_ring), C(tcmicro_role),
+    C(tcmicro_class) and C(tcmicro_change_windows) of the hosts, see docs/rollout.md.
   - Numbers may be text, as C(-e) and surveys give them.
 options:
   release:
@@ -42,6 +46,23 @@ options:
     description: How many hosts may be left out because they are not well or not reachable.
     type: raw
     default: 0
+  accept_blind:
+    description:
+      - Classes, as the plan names them, that may be without a canary until a quarter of the fleet has the change; V(all) for every class.
+      - Below 20 hosts a class needs a canary before the last wave. A class of one host needs none.
+    type: raw
+  seed:
+    description: A whole number that decides among equals. Without it there is one for each release.
+    type: raw
+  now:
+    description:
+      - V(true) goes on outside of the change windows. A time with its offset, like V(2026-12-01T08:00+01:00), is judged by instead of
+        the clock.
+    type: raw
+  enforce:
+    description: Whether to fail for what is else told in RV(refusals).
+    type: bool
+    default: true
   allow_unsigned:
     description: Go on with an artifact that has no signature file beside it.
     type: bool
@@ -66,8 +87,33 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+plan:
+  description:
+    - The plan as a document of kind C(RolloutPlan). RV(plan.waves) have the hosts in order, their controls, and how many hosts have
+      the change afterwards; the hosts of RV(plan.holdback) are the last wave and serve as controls until then.
+    - RV(plan.blind) says what the plan cannot detect, with numbers.
+  returned: with O(seen)
+  type: dict
+  sample:
+    apiVersion: tcmicro/v1
+    kind: RolloutPlan
+    seed: 300819384
+    fleet: 3
+    stages: ["5 %", "50 %", "100 %"]
+    waves:
+      - {number: 1, stage: "5 %", hosts: [web2], controls: [web1, db1], exposure: 1}
+    holdback: []
+    missing: {}
+    coverage:
+      - {class: 6.1/x86_64/debian-12/web, hosts: 2, first_wave: 1}
+    blind: ["after wave 1, 1 clean host only bounds the share of failing hosts below 95 % (95 %)"]
+refusals:
+  description: Why the rollout must not start as planned; empty unless O(enforce=false).
+  returned: with O(seen)
+  type: list
+  elements: str
 ready:
-  description: Hosts that take part.
+  description: Hosts that take part, in the order they are changed in.
   returned: with O(seen)
   type: list
   elements: str
@@ -76,7 +122,7 @@ missing:
   returned: with O(seen)
   type: dict
 waves:
-  description: Sizes of the waves; they take the ready hosts in order of their names.
+  description: Sizes of the waves; they take the ready hosts in their order.
   returned: with O(seen)
   type: list
   elements: int

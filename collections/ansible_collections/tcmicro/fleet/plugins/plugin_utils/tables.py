@@ -23,6 +23,18 @@ def per_host(hosts: Iterable[str], hostvars: Mapping[str, Any], variable: str) -
     return {host: value for host, value in found.items() if value is not None}
 
 
+def of_hosts(
+    hosts: Iterable[str], hostvars: Mapping[str, Any], variables: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Some variables of many hosts, by host; those that a host does not have are left out."""
+    wanted = tuple(variables)
+    return {
+        host: {name: own[name] for name in wanted if name in own}
+        for host in hosts
+        if host in hostvars and (own := hostvars[host]) is not None
+    }
+
+
 def count(hosts: Sized) -> str:
     """How many hosts, in words."""
     return f"{len(hosts)} host{'' if len(hosts) == 1 else 's'}"

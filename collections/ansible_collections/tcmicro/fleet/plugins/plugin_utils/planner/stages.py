@@ -12,12 +12,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
+
 DEFAULT = (5, 10, 25, 50, 100)
 FIRST_WAVE = 3  # hosts, where the fleet has three times as many
 ALLOWED = "a list of ascending percentages like [5, 25, 100], or of counts like [1 host, 5 hosts, 100]; the last is 100"
 
 
-class WaveError(Exception):
+class WaveError(RolloutError):
     """The stages do not make sense."""
 
 
@@ -36,16 +38,30 @@ class Stage:
         return f"{self.value} %" if self.percent else f"{self.value} hosts"
 
 
+@dataclass(frozen=True)
+class Step:
+    """A stage that changes hosts: `end` of them have the change after it."""
+
+    stage: str
+    end: int
+
+
+def steps(fleet: int, stages: Any = DEFAULT) -> list[Step]:
+    """What each stage comes to in a fleet of this size, without those that change nobody."""
+    found: list[Step] = []
+    for stage in parse(stages):
+        end = stage.hosts(fleet)
+        if not found:
+            end = max(end, min(FIRST_WAVE, fleet // 3))
+        if end > (found[-1].end if found else 0):
+            found.append(Step(str(stage), end))
+    return found
+
+
 def plan(fleet: int, stages: Any = DEFAULT) -> list[int]:
     """Sizes of the waves, in order; together the whole fleet."""
-    ends = [stage.hosts(fleet) for stage in parse(stages)]
-    ends[0] = max(ends[0], min(FIRST_WAVE, fleet // 3))
-    sizes, done = [], 0
-    for end in ends:
-        if end > done:
-            sizes.append(end - done)
-            done = end
-    return sizes
+    ends = [step.end for step in steps(fleet, stages)]
+    return [end - before for before, end in zip([0, *ends], ends, strict=False)]
 
 
 def parse(stages: Any) -> list[Stage]:
