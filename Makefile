@@ -69,7 +69,7 @@ lab-status: needs-root setup ## Say which lab hosts run and how to reach them
 	$(LAB) -e lab_state=status
 
 bench: needs-root setup bpf ## Measure against nothing, nftables and iptables: build/bench.json (10 minutes; QUICK=1: 2)
-	@python -m tests.bench
+	@PYTHONPATH=collections python -m tests.bench
 
 lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes
 	@tools/lock.sh

@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from tcmicro_agent.errors import TcmicroError
-from tests.bench import flood, footprint, language, live, loaded, report, swap, testrun, world
+from tests.bench import (
+    flood,
+    footprint,
+    language,
+    live,
+    loaded,
+    report,
+    rollout_plan,
+    swap,
+    testrun,
+    world,
+)
 from tests.bench.goals import Result, complete
 from tests.bench.measure import MeasurementError
 from tools.process import ToolError
@@ -30,6 +41,7 @@ SECTIONS = {
     "under attack": flood.run,
     "what it takes": footprint.run,
     "the policy language": language.run,
+    "the plan of a rollout": rollout_plan.run,
 }
 
 

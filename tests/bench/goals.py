@@ -114,4 +114,6 @@ GOALS = {
     "resolve_10k_hosts_s": _most(20, "the bundles of 10,000 hosts", "s"),
     "resolve_growth_1k_10k": _most(12, "10,000 hosts against 1,000"),
     "resolve_one_host_over_all": _most(0.1, "one host in another group, against all anew"),
+    # the rollout, on the controller
+    "plan_10k_hosts_s": _most(5, "waves, controls and coverage of 10,000 hosts", "s"),
 }
