@@ -86,3 +86,15 @@ def test_a_lab_of_other_packages_is_refused(wanted):
     reason = plan.refusal(plan.plan(wanted()), plan.plan(wanted(packages=("other",))))
     assert "root tree" in reason
     assert "make lab-down" in reason
+
+
+def test_databases_are_pairs_in_racks_of_their_own():
+    groups = {host.name: host.ha_group for host in plan.hosts(12)}
+    assert {name: group for name, group in groups.items() if group} == {
+        "db1": "db-1",
+        "db2": "db-1",
+        "db3": "db-2",
+        "db4": "db-2",
+    }
+    for pair in ("db-1", "db-2"):
+        assert len({host.rack for host in plan.hosts(12) if host.ha_group == pair}) == 2

@@ -31,13 +31,14 @@ def inventory(lab: Lab, members: tuple[Host, ...]) -> str:
 
 
 def _host_vars(host: Host) -> dict[str, Any]:
-    return {
+    found = {
         "ansible_host": host.v4,
         "tcmicro_addresses": [host.v4, host.v6],
         "tcmicro_labels": dict(host.labels),
         "tcmicro_site": host.site,
         "tcmicro_rack": host.rack,
     }
+    return {**found, "tcmicro_ha_group": host.ha_group} if host.ha_group else found
 
 
 def _yaml(document: dict[str, Any]) -> str:

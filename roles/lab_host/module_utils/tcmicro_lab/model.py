@@ -24,6 +24,7 @@ class Host:
     labels: Mapping[str, str]
     site: str
     rack: str
+    ha_group: str = ""
 
 
 class Kind(Enum):

@@ -35,6 +35,7 @@ def _host(index: int) -> Host:
         labels={"tier": TIERS[group], "env": "lab"},
         site=site,
         rack=rack,
+        ha_group=f"db-{(number + 1) // 2}" if group == "db" else "",
     )
 
 
