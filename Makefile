@@ -49,6 +49,8 @@ format: setup ## Format the Python code, sort its imports, write the generated p
 	python -m tools.reasons
 	python -m tools.errors
 	python -m tools.policy_schema
+	python -m tools.metrics
+	python -m tools.logs
 
 keys: setup ## Make the keys that sign the lab's releases and policies, in .keys (docs/signing.md)
 	@python -m tools.keys

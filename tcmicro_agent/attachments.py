@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tcmicro_agent import interfaces
+from tcmicro_agent import interfaces, messages
 from tcmicro_agent.config import Config, HookKind
 from tcmicro_agent.datapath import hooks
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.interfaces import Interface, Link
+from tcmicro_agent.messages import Event
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Attachments:
         self._kernel = kernel
         self._hook = HookKind.AUTO
         self._seen: set[int] = set()  # indexes of interfaces that had both programs
-        self._faults: list[str] = []
+        self._faults: list[Event] = []
         self._settled: tuple[tuple[Link, ...], Config] | None = None
         self._guarded: tuple[Interface, ...] = ()
 
@@ -79,7 +80,7 @@ class Attachments:
             if self._kernel.hook(config.hook.value, interface).name == "tcx"
         )
 
-    def converge(self, config: Config, *, newcomers: bool = True) -> list[str]:
+    def converge(self, config: Config, *, newcomers: bool = True) -> list[Event]:
         """Attaches what is missing, then lets go what is not ours to guard; returns what it did.
 
         Without `newcomers` links that were never attached to wait, and only what is gone is let go: many are made in
@@ -92,7 +93,7 @@ class Attachments:
         done, faults, attached = self._attach(config, wanted)
         # frames of a VLAN pass its parent from after they are judged on the VLAN until before they are not
         if self._kernel.set_vlans(interfaces.vlan_keys(found.links, attached)):
-            done.append("VLANs whose frames pass their parent: updated")
+            done.append(messages.VLANS_UPDATED())
         if self._settled != (found.links, config):
             done += self._let_go(config, found, attached if newcomers else None)
             self._settled = (found.links, config) if newcomers and not faults else None
@@ -107,20 +108,20 @@ class Attachments:
 
     def _attach(
         self, config: Config, wanted: list[Interface]
-    ) -> tuple[list[str], list[str], set[int]]:
+    ) -> tuple[list[Event], list[Event], set[int]]:
         """What was done, what failed, and the indexes of the interfaces that have both programs."""
-        done: list[str] = []
-        faults: list[str] = []
+        done: list[Event] = []
+        faults: list[Event] = []
         attached = set()
         for interface in wanted:
             try:
                 done += self._keep(config.hook, interface)
                 attached.add(interface.index)
             except (KernelError, OSError) as exc:
-                faults.append(f"{interface.name}: {exc}")
+                faults.append(messages.ATTACH_FAILED(interface=interface.name, problem=exc))
         return done, faults, attached
 
-    def _keep(self, hook: HookKind, interface: Interface) -> list[str]:
+    def _keep(self, hook: HookKind, interface: Interface) -> list[Event]:
         there = self._kernel.attached(hook.value, interface)
         missing = [way.name.lower() for way, on in there.items() if not on]
         known = interface.index in self._seen
@@ -130,11 +131,11 @@ class Attachments:
         if not missing:
             return []
         if not known:
-            return [f"attached to {interface.name}"]
+            return [messages.ATTACHED(interface=interface.name)]
         self.repairs.update((interface.name, way) for way in missing)
-        return [f"{interface.name}: our program was gone from {' and '.join(missing)}, put back"]
+        return [messages.PUT_BACK(interface=interface.name, directions=" and ".join(missing))]
 
-    def _let_go(self, config: Config, found: Survey, attached: set[int] | None) -> list[str]:
+    def _let_go(self, config: Config, found: Survey, attached: set[int] | None) -> list[Event]:
         """What hangs where it should not; with no `attached` only what is gone, as others may have no new judge yet."""
         names = {link.index: link.name for link in found.links}
         guarded = {interface.index: interface for interface in found.guarded}
@@ -155,5 +156,5 @@ class Attachments:
             else:
                 continue
             hooks.remove(hook, index)
-            done.append(f"{reason}: {hook.name} let go")
+            done.append(messages.LET_GO(reason=reason, hook=hook.name))
         return done

@@ -10,12 +10,12 @@ from tcmicro_agent import abi
 from tcmicro_agent.errors import BundleError
 from tcmicro_agent.interfaces import parse_name
 from tcmicro_agent.jsonutil import Reader, read
+from tcmicro_agent.listening import Listening, read_listening
 from tcmicro_agent.policy.evaluate import NUMBERS
 from tcmicro_agent.policy.model import Direction, Mode, Network, Protocol
 from tcmicro_agent.tables import DIRECTIONS
 from tcmicro_agent.tuning import Tuning, read_tuning
 
-DEFAULT_PORT = 9931
 FAILSAFE_ENTRIES = 1024  # what tcm_failsafe holds
 FAILSAFE_FIXED_BITS = 32  # direction, protocol, port
 
@@ -57,8 +57,7 @@ class Config:
     mode: Mode = Mode.PROTECT
     interfaces: tuple[str, ...] = ("auto",)
     hook: HookKind = HookKind.AUTO
-    metrics_address: str = "127.0.0.1"
-    metrics_port: int = DEFAULT_PORT
+    metrics: Listening = Listening()
     failsafe: tuple[Failsafe, ...] = ()
     tuning: Tuning = Tuning()
     allow_unsigned: bool = False
@@ -79,17 +78,11 @@ def parse_failsafe(document: object) -> tuple[Failsafe, ...]:
 
 def _read_config(doc: Reader) -> Config:
     default = Config()
-    metrics = doc.get_object("metrics") if doc.has("metrics") else None
     return Config(
         mode=doc.get_enum("mode", Mode, default.mode),
         interfaces=_read_interfaces(doc) if doc.has("interfaces") else default.interfaces,
         hook=doc.get_enum("hook", HookKind, default.hook),
-        metrics_address=metrics.get_str("address", default.metrics_address)
-        if metrics
-        else default.metrics_address,
-        metrics_port=metrics.get_int("port", 1, 65535, "port", default.metrics_port)
-        if metrics
-        else default.metrics_port,
+        metrics=read_listening(doc.get_object("metrics")) if doc.has("metrics") else Listening(),
         failsafe=_read_failsafes(doc) if doc.has("failsafe") else (),
         tuning=read_tuning(doc),
         allow_unsigned=doc.get_bool("allow_unsigned", default.allow_unsigned),

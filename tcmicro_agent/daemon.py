@@ -5,7 +5,6 @@ It enforces nothing itself. Stopped, killed or frozen, the datapath goes on, dea
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import signal
@@ -15,12 +14,18 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tcmicro_agent import metrics, upkeep
+from tcmicro_agent import messages, upkeep
 from tcmicro_agent.attachments import Attachments
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import links
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import TcmicroError
+from tcmicro_agent.journal import Journal
+from tcmicro_agent.messages import Event
+from tcmicro_agent.metrics.collector import AgentCollector, Sources
+from tcmicro_agent.metrics.listener import Listener
+from tcmicro_agent.metrics.vitals import Vitals
+from tcmicro_agent.probe import Probe, Why
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.report import start_of
 from tcmicro_agent.store import Store
@@ -31,16 +36,23 @@ from tcmicro_agent.watch import Watch
 TICK_S = 1.0
 LOOK_S = 30.0  # hooks are looked at that often even when nothing is announced: netlink costs 4 ms
 SETTLE_S = 0.2  # a new link is given the time to become what it is made for
-log = logging.getLogger("tcmicro")
+STEPS = {  # of the loop, by what the log says when one fails
+    "configuration": messages.CONFIG_REFUSED,
+    "hooks": messages.HOOKS_FAILED,
+    "upkeep": messages.UPKEEP_FAILED,
+    "probe": messages.PROBE_FAILED,
+    "metrics": messages.LISTEN_FAILED,
+}
 
 
 class Daemon:
     """Signals only set flags; everything happens in `run`."""
 
-    def __init__(self, agent: Agent, store: Store, release: Path) -> None:
+    def __init__(self, agent: Agent, store: Store, release: Path, journal: Journal) -> None:
         self._agent = agent
         self._store = store
         self._release = release
+        self._journal = journal
         self._config = Config()
         self._attachments = Attachments(agent.kernel)
         self._links = links.Announcements()
@@ -51,6 +63,11 @@ class Daemon:
         self._stop = False
         self._reload = False
         self._faults: dict[str, str] = {}
+        self._vitals = Vitals(failing=dict.fromkeys(STEPS, False))
+        self._probe = Probe(self._own_agent(), lambda: self._config, release / "tcmicro.bpf.o")
+        self._why: Why | None = None
+        self._introduction = _introduction()
+        self._listener = self._make_listener()
 
     def run(self) -> None:
         """Returns when told to stop. Raises only for what makes a start pointless."""
@@ -59,43 +76,64 @@ class Daemon:
         self._say(upkeep.load(self._agent, self._release, config))
         self._say(upkeep.converge(self._agent, config))
         self._attempt("hooks", self._keep_attached)
-        collector = metrics.AgentCollector(
-            self._own_agent(), lambda: self._config, self._sweep, self._attachments.repairs
-        )
-        metrics.serve(config.metrics_address, config.metrics_port, collector)
-        self._store.save_agent(_introduction())
+        self._begin()
         notify("READY=1")
-        log.info("started release=%s pid=%d", VERSION, os.getpid())
+        self._say([messages.STARTED(release=VERSION, pid=os.getpid())])
         while not self._stop:
-            self._tick()
+            with self._vitals.timed():
+                self._tick()
             if self._wait():
                 self._follow_links()
         notify("STOPPING=1")
-        log.info("stopped; enforcement goes on")
+        self._say([messages.STOPPED()])
+
+    def _begin(self) -> None:
+        """A file that is refused, or a port that is taken, ends no agent: the last configuration that was accepted is
+        in force, and the listener is tried again."""
+        self._attempt("configuration", lambda: self._accept_config(lambda _: None))
+        self._attempt("metrics", self._listen)
+        self._introduce()
 
     def _tick(self) -> None:
         if self._reload:
             self._reload = False
+            self._faults.pop("configuration", None)  # asked for again, so told again
             self._attempt("configuration", self._read_config)
+            self._introduce()
+        if not self._listener.serving:
+            self._attempt("metrics", self._listen)
         self._attempt("hooks", self._keep_attached)
         self._attempt("upkeep", self._keep_up)
+        self._attempt("probe", self._look_whether_it_enforces)
 
-    def _attempt(self, what: str, step: Callable[[], list[str]]) -> None:
+    def _attempt(self, step: str, act: Callable[[], list[Event]]) -> None:
         """One step fails alone, and says so once."""
         try:
-            self._say(step())
-            self._faults.pop(what, None)
+            self._say(act())
+            self._faults.pop(step, None)
         except (TcmicroError, OSError) as exc:
-            if str(exc) != self._faults.get(what):
-                log.error("%s", exc)
-            self._faults[what] = str(exc)
+            if str(exc) != self._faults.get(step):
+                self._say([STEPS[step](problem=exc)])
+            self._faults[step] = str(exc)
+        self._vitals.failing[step] = step in self._faults
 
-    def _read_config(self) -> list[str]:
-        self._config = self._store.config()
+    def _accept_config(self, follow: Callable[[Config], None]) -> list[Event]:
+        self._vitals.config_failed = True  # until it is accepted
+        self._config = self._store.accept_config(follow)
+        self._vitals.config_failed = False
+        self._vitals.config_read_s = time.time()
+        return []
+
+    def _read_config(self) -> list[Event]:
+        self._accept_config(lambda found: self._listener.follow(found.metrics))
         self._next_look = 0.0
-        return ["configuration reloaded"]
+        return [messages.CONFIG_RELOADED()]
 
-    def _keep_attached(self) -> list[str]:
+    def _listen(self) -> list[Event]:
+        self._listener.follow(self._config.metrics)
+        return []
+
+    def _keep_attached(self) -> list[Event]:
         now = time.monotonic()
         if now < self._next_look and self._attachments.intact(self._config):
             return []
@@ -103,11 +141,22 @@ class Daemon:
         self._next_look = now + LOOK_S
         return done
 
-    def _keep_up(self) -> list[str]:
+    def _keep_up(self) -> list[Event]:
         self._say(upkeep.converge(self._agent, self._config))
         self._say(self._watch.look(self._agent, time.monotonic()))
         self._sweep.step(self._agent.clock.boot_ms(), self._config.tuning.sweep_s * 1000)
+        self._vitals.changes.look(self._store)
         return []
+
+    def _look_whether_it_enforces(self) -> list[Event]:
+        """Told when it begins, ends, or fails to for another reason."""
+        found = self._probe.look()
+        if found.why is self._why:
+            return []
+        self._why = found.why
+        if found.enforcing:
+            return [messages.ENFORCING(generation=found.generation)]
+        return [messages.NOT_ENFORCING(why=found.why.value, detail=found.detail)]
 
     def _wait(self) -> bool:
         """Until the next tick, a signal or a change of links; whether it was that."""
@@ -119,14 +168,33 @@ class Daemon:
 
     def _follow_links(self) -> None:
         """What is gone is let go at once, what is new is attached to with the next tick, which comes soon."""
-        self._attempt("links", lambda: self._attachments.converge(self._config, newcomers=False))
+        self._attempt("hooks", lambda: self._attachments.converge(self._config, newcomers=False))
         time.sleep(SETTLE_S)
         self._links.drain()
         self._next_look = 0.0
 
+    def _make_listener(self) -> Listener:
+        sources = Sources(
+            agent=self._own_agent(),
+            config=lambda: self._config,
+            probe=self._probe,
+            journal=self._journal,
+            vitals=self._vitals,
+            sweep=self._sweep,
+            watch=self._watch,
+            repairs=self._attachments.repairs,
+            requests=self._vitals.requests,
+        )
+        return Listener(AgentCollector(sources), self._vitals.requests)
+
     def _own_agent(self) -> Agent:
-        """The metrics thread has handles of its own."""
+        """Other threads have handles of their own."""
         return Agent(Kernel(self._agent.kernel.pins), self._store)
+
+    def _introduce(self) -> None:
+        """What `tc-micro status` says of the agent."""
+        problem = self._faults.get("configuration")
+        self._store.save_agent({**self._introduction, "config_problem": problem})
 
     def _take_signals(self) -> None:
         for end in (self._woken, self._waker):
@@ -139,10 +207,9 @@ class Daemon:
         self._reload = self._reload or number == signal.SIGHUP
         self._stop = self._stop or number != signal.SIGHUP
 
-    @staticmethod
-    def _say(done: list[str]) -> None:
-        for line in done:
-            log.info("%s", line)
+    def _say(self, done: list[Event]) -> None:
+        for event in done:
+            self._journal.say(event)
 
 
 def _introduction() -> dict[str, object]:

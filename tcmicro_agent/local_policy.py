@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
-from tcmicro_agent import plan
+from tcmicro_agent import messages, plan
 from tcmicro_agent.errors import RefusedError, TcmicroError
 from tcmicro_agent.local import MAX_RULES, Local, LocalRule
+from tcmicro_agent.messages import Event
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.reconcile import Agent, Outcome
 from tcmicro_agent.store import LockedError
@@ -40,7 +41,7 @@ def delete(agent: Agent, identifier: str) -> Outcome:
     return _change(agent, without)
 
 
-def follow(agent: Agent) -> list[str]:
+def follow(agent: Agent) -> list[Event]:
     """Ends what has expired, and puts right what a cut or a policy taken back left; what it did. A change that waits
     to be confirmed comes first."""
     if not _due(agent):
@@ -54,8 +55,8 @@ def follow(agent: Agent) -> list[str]:
         ended = [rule.id for rule in known.rules if rule.left_s(agent.moment()) <= 0]
         agent.store.save_local(replace(known, rules=known.wanted(agent.moment())))
         outcome = agent.change(bundle)
-    done = [f"local rule {identifier} has ended" for identifier in ended]
-    return [*done, f"local rules as wanted, generation {outcome.generation}"]
+    done = messages.events(messages.LOCAL_ENDED, "rule", ended)
+    return [*done, messages.LOCAL_REBUILT(generation=outcome.generation)]
 
 
 def _due(agent: Agent) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
 
-from tcmicro_agent import abi
+from tcmicro_agent import abi, messages
 from tcmicro_agent.abi import Setting
+from tcmicro_agent.messages import Event
 
 WINDOW_BITS = 32
 MAX_LINES = 20
@@ -67,11 +68,11 @@ def _flagged(table: bytes | mmap, window: int, off: int) -> Iterator[Rate]:
         bucket = flags.find(1, bucket + 1)
 
 
-def changes(before: frozenset[int], now: frozenset[int]) -> list[str]:
+def changes(before: frozenset[int], now: frozenset[int]) -> list[Event]:
     """Which ports went over their limit and which came back, a line each, at most MAX_LINES."""
     lines = [
-        *(f"SYN flood: port {port} is over its limit" for port in sorted(now - before)),
-        *(f"SYN flood: port {port} is below its limit again" for port in sorted(before - now)),
+        *messages.events(messages.FLOOD_BEGAN, "port", sorted(now - before)),
+        *messages.events(messages.FLOOD_ENDED, "port", sorted(before - now)),
     ]
     more = len(lines) - MAX_LINES
-    return lines if more <= 0 else [*lines[:MAX_LINES], f"SYN flood: and {more} changes more"]
+    return lines if more <= 0 else [*lines[:MAX_LINES], messages.FLOODS_MORE(changes=more)]

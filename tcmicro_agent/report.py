@@ -11,6 +11,7 @@ from tcmicro_agent import abi, guard, takeover, trial_report
 from tcmicro_agent.attachments import Survey, survey
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import host, rates
+from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.interfaces import Interface, left_out
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.transaction import State, Transaction
@@ -26,14 +27,15 @@ def document(kind: str, **content: Any) -> dict[str, Any]:
 
 def status(agent: Agent, config: Config) -> dict[str, Any]:
     """The Status document; with no datapath loaded its policy part says so instead of failing."""
-    loaded = agent.kernel.loaded
+    loaded, problem = agent.kernel.loaded, _config_problem(agent)
     found, local = enforcement(agent, config), local_rules(agent)
+    refused = [f"configuration refused, the one before goes on: {problem}"] if problem else []
     return document(
         "Status",
         release=VERSION,
         abi=abi.ABI,
-        agent=_process(agent.store.agent()),
-        **{**found, "drift": [*found["drift"], *map(_local_drift, local)]},
+        agent={**_process(agent.store.agent()), "config_problem": problem},
+        **{**found, "drift": [*found["drift"], *refused, *map(_local_drift, local)]},
         local=local,
         transaction=transaction(agent.transaction(), agent.clock.boot_ms()),
         counters=_totals(agent) if loaded else {},
@@ -127,6 +129,16 @@ def _process(said: dict[str, Any]) -> dict[str, Any]:
         "release": said.get("release") if running else None,
         "started_at": said.get("started_at") if running else None,
     }
+
+
+def _config_problem(agent: Agent) -> str | None:
+    """Why the configuration is not in force: as the file is, or else what the running agent could not do."""
+    try:
+        agent.store.read_config()
+    except TcmicroError as exc:
+        return str(exc)
+    said = agent.store.agent()
+    return said.get("config_problem") if _process(said)["running"] else None
 
 
 def _guarded(agent: Agent, config: Config, interface: Interface) -> dict[str, Any]:

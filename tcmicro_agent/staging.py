@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tcmicro_agent import plan, tables
+from tcmicro_agent import messages, plan, tables
 from tcmicro_agent.abi import SlotHeader
 from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.messages import Event
 from tcmicro_agent.policy.model import Bundle, Mode
 from tcmicro_agent.reconcile import Agent, Outcome, effective_mode
 from tcmicro_agent.trial import EndTrial, SetMode, SetTrial, Share
@@ -100,14 +101,14 @@ def promote(
         return outcome
 
 
-def follow_ceiling(agent: Agent, ceiling: Mode) -> list[str]:
+def follow_ceiling(agent: Agent, ceiling: Mode) -> list[Event]:
     """Puts the staged slot into the mode it may have on this host; what it did."""
     if not _other_mode(agent, ceiling):
         return []  # without the lock, because a frozen agent must not hold it
     with agent.store.lock():
         ops = _other_mode(agent, ceiling)
         agent.execute(ops)
-    return plan.describe(ops)
+    return messages.events(messages.STAGED_TENDED, "op", plan.describe(ops))
 
 
 def _other_mode(agent: Agent, ceiling: Mode) -> list[plan.Op]:

@@ -6,14 +6,16 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import config, local, trial
+from tcmicro_agent import config as configuration
+from tcmicro_agent import local, trial
 from tcmicro_agent import transaction as transactions
+from tcmicro_agent.config import Config
 from tcmicro_agent.errors import BundleError, StoreError, TcmicroError
 from tcmicro_agent.jsonutil import Reader, loads, read
 from tcmicro_agent.local import Local
@@ -63,9 +65,37 @@ class Store:
 
     # --- what people configured ---
 
-    def config(self) -> config.Config:
+    def config(self) -> Config:
+        """What is in force: the file, or while that is refused what was accepted last. Raises when there is neither."""
+        try:
+            return self.read_config()
+        except TcmicroError:
+            accepted = self._accepted_config
+            if not accepted.exists():
+                raise
+            return configuration.parse(read_document(accepted))
+
+    def read_config(self) -> Config:
+        """What the file says. Raises with all its faults."""
+        return configuration.parse(self._configured())
+
+    def accept_config(self, follow: Callable[[Config], None]) -> Config:
+        """The file, once `follow` could do as it says; a copy is kept, to be in force while a later one is refused."""
+        found = self._configured()
+        accepted = configuration.parse(found)
+        follow(accepted)
+        copy = self._accepted_config
+        if not copy.exists() or read_document(copy) != found:
+            write_document(copy, found)
+        return accepted
+
+    def _configured(self) -> Any:
         path = self.etc / "agent.json"
-        return config.parse(read_document(path)) if path.exists() else config.Config()
+        return read_document(path) if path.exists() else {}
+
+    @property
+    def _accepted_config(self) -> Path:
+        return self.var / "agent.json"
 
     # --- bundles ---
 
@@ -99,6 +129,10 @@ class Store:
     def books(self) -> Books:
         path = self.var / "state.json"
         return read(read_document(path), _read_books, BundleError) if path.exists() else Books()
+
+    def stamps(self) -> tuple[int, int]:
+        """When the books and the transaction were written last, in ns since 1970; 0: never."""
+        return _written(self.var / "state.json"), _written(self.var / "txn.json")
 
     def save_books(self, books: Books) -> None:
         write_document(
@@ -173,6 +207,13 @@ class Store:
                         ) from None
                     time.sleep(0.05)
             yield
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def read_document(path: Path) -> object:

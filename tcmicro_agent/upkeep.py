@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tcmicro_agent import attachments, follower, local_policy, plan, staging, takeover
+from tcmicro_agent import attachments, follower, local_policy, messages, plan, staging, takeover
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import host
+from tcmicro_agent.messages import Event
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.takeover import Step
+from tcmicro_agent.transaction import State, Transaction
+
+ENDS = {
+    State.CONFIRMED: messages.POLICY_CONFIRMED,
+    State.REVERTED: messages.POLICY_REVERTED,
+}
 
 
-def load(agent: Agent, release: Path, config: Config) -> list[str]:
+def load(agent: Agent, release: Path, config: Config) -> list[Event]:
     """Puts the release's programs in place on every interface, over the maps that are there or beside them; returns
     what it did besides."""
     sizes = config.tuning.map_sizes(host.memory_bytes())
@@ -24,7 +31,8 @@ def load(agent: Agent, release: Path, config: Config) -> list[str]:
     steps = takeover.plan_steps(agent, *ordinary, sizes)
     for step in steps:
         step.act()
-    return [step.text for step in steps if step not in ordinary]
+    done = [step.text for step in steps if step not in ordinary]
+    return messages.events(messages.TOOK_OVER, "step", done)
 
 
 def _load(agent: Agent, release: Path, config: Config, sizes: Mapping[str, int]) -> None:
@@ -39,7 +47,7 @@ def _attach_all(agent: Agent, config: Config) -> None:
         attachments.attach(agent.kernel, config)
 
 
-def converge(agent: Agent, config: Config) -> list[str]:
+def converge(agent: Agent, config: Config) -> list[Event]:
     """Repairs what differs from configuration and books; returns what it did, empty when all was right."""
     return [
         *write_settings(agent, config),
@@ -51,40 +59,44 @@ def converge(agent: Agent, config: Config) -> list[str]:
     ]
 
 
-def write_settings(agent: Agent, config: Config) -> list[str]:
+def write_settings(agent: Agent, config: Config) -> list[Event]:
     """Whether this host routes, and what a follower of events asked for, is looked up each time."""
     reasons = (*config.tuning.event_reasons, *follower.asked(agent.store))
     tuning = replace(config.tuning, event_reasons=reasons)
     wanted = tuning.settings(agent.kernel.hz(), forwarding=host.forwarding())
-    return ["settings written"] if agent.kernel.set_settings(wanted) else []
+    return [messages.SETTINGS_WRITTEN()] if agent.kernel.set_settings(wanted) else []
 
 
-def write_failsafe(agent: Agent, config: Config) -> list[str]:
+def write_failsafe(agent: Agent, config: Config) -> list[Event]:
     added, removed = agent.kernel.set_failsafe(config.failsafe_keys())
-    return [f"failsafe: {added} added, {removed} removed"] if added or removed else []
+    changed = added or removed
+    return [messages.FAILSAFE_CHANGED(added=added, removed=removed)] if changed else []
 
 
-def settle(agent: Agent) -> list[str]:
+def settle(agent: Agent) -> list[Event]:
     """The lock is taken only when there is something to write: a frozen agent must not hold it."""
     if not agent.unsettled():
         return []
     with agent.store.lock():
         before, books = agent.store.transaction(), agent.store.books().confirmed
-        staged = plan.describe(agent.tending())
+        staged = messages.events(messages.STAGED_TENDED, "op", plan.describe(agent.tending()))
         after, confirmed = agent.settle(), agent.store.books().confirmed
     if after and after != before:
-        return [
-            f"transaction {after.id}, generation {after.generation}: {after.state.value}",
-            *staged,
-        ]
+        return [*_ended(after), *staged]
     if confirmed and confirmed != books:
-        return [f"generation {confirmed.generation} rules for good: recorded", *staged]
+        return [messages.POLICY_RECORDED(generation=confirmed.generation), *staged]
     return staged
 
 
-def _restore(agent: Agent, config: Config) -> list[str]:
+def _ended(transaction: Transaction) -> list[Event]:
+    message = ENDS.get(transaction.state)
+    named = {"transaction": transaction.id, "generation": transaction.generation}
+    return [message(**named)] if message else []
+
+
+def _restore(agent: Agent, config: Config) -> list[Event]:
     """After a reboot, or a change of the host's ceiling: the confirmed bundle, in the mode it may have."""
     outcome = agent.restore(config.mode)
     if outcome is None:
         return []
-    return [f"bundle {outcome.digest[:12]} is live again, as generation {outcome.generation}"]
+    return [messages.POLICY_RESTORED(digest=outcome.digest[:12], generation=outcome.generation)]

@@ -6,6 +6,7 @@ from tcmicro_agent import rates
 from tcmicro_agent.datapath import events
 from tcmicro_agent.datapath.rates import flood
 from tcmicro_agent.events import unwanted
+from tcmicro_agent.messages import Event
 from tcmicro_agent.reconcile import Agent
 
 SWEEP_S = 60.0
@@ -17,13 +18,15 @@ class Watch:
     def __init__(self) -> None:
         self._over: frozenset[int] = frozenset()
         self._swept_s = 0.0
+        self.floods = 0  # ports that went over their limit
 
-    def look(self, agent: Agent, now_s: float) -> list[str]:
+    def look(self, agent: Agent, now_s: float) -> list[Event]:
         """What changed since the last look, a line each. `now_s`: any clock that only goes forward."""
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
             sweep(agent)
         over = frozenset(rate.bucket for rate in flood(agent.kernel).listeners)
+        self.floods += len(over - self._over)
         changed = rates.changes(self._over, over)
         self._over = over
         return changed

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from tcmicro_agent.datapath import predecessors
 from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.journal import Journal
 from tcmicro_agent.reconcile import Agent, Outcome
 from tcmicro_agent.store import Store, read_bundle, read_document
 from tcmicro_agent.transaction import Transaction
@@ -113,7 +112,7 @@ def failsafe_set(args: argparse.Namespace) -> Result:
 
 
 def preflight(args: argparse.Namespace) -> Result:
-    needs = checks.Needs(metrics_port=args.metrics_port or Store().config().metrics_port)
+    needs = checks.Needs(metrics_port=args.metrics_port or Store().config().metrics.port)
     findings = checks.judge(checks.collect_facts(needs), needs)
     return checks.document(findings), 0 if checks.allowed(findings) else NEGATIVE
 
@@ -134,9 +133,8 @@ def run(_: argparse.Namespace) -> Result:
     # imported late: the metrics library is of no use to any other verb
     from tcmicro_agent.daemon import Daemon
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     here = agent()
-    Daemon(here, here.store, release.ROOT).run()
+    Daemon(here, here.store, release.ROOT, Journal()).run()
     return {}, 0
 
 

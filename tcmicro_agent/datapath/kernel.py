@@ -29,6 +29,7 @@ ASK = "tcm_ask"  # never pinned, see ask.py
 ON_DEMAND = frozenset((*(name + SUFFIXES[Framing.IP] for name in PROGRAMS.values()), ASK))
 TRANSITION = "tcm_transition"
 PADDING = bytes(14)  # the Ethernet header a test-run packet must have
+STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 NEVER = (1 << 64) - 1  # a control word that cannot be: the transition only samples the clock
 
 # key and value sizes of every map, and whether it is per CPU
@@ -300,6 +301,18 @@ class Kernel:
     def timeouts(self) -> Timeouts:
         """When sessions expire, as the programs have it now."""
         return Timeouts.decode(self._settings())
+
+    def runs(self) -> dict[str, tuple[int, int]]:
+        """Runs and ns of the programs that judge packets; empty unless the kernel measures them."""
+        if STATISTICS.read_text().strip() != "1":
+            return {}
+        names = (name + suffix for name in PROGRAMS.values() for suffix in SUFFIXES.values())
+        found = {}
+        for name in names:
+            if self._program_pin(name).exists():
+                with self._program(name) as opened:
+                    found[name] = opened.program.runs()
+        return found
 
     # --- handles ---
 

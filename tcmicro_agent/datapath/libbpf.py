@@ -32,6 +32,7 @@ ENOENT, E2BIG, EINVAL, ENOSPC = 2, 7, 22, 28
 # EINVAL, ENOSYS, EOPNOTSUPP or ENOTSUPP: what kernels say that have no such call
 NO_BATCH = (EINVAL, 38, 95, 524)
 CB_AT, CB_WORDS, CONTEXT_WORDS = 12, 5, 48  # cb of struct __sk_buff, in words of 32 bits
+RUNS_AT = 48  # run_time_ns and run_cnt of struct bpf_prog_info, in words of 32 bits
 MAX_PROGRAMS = 64  # on one hook of an interface, the kernel's own limit
 BPF_F_BEFORE = 1 << 3
 LIBBPF_DEBUG = 2  # enum libbpf_print_level
@@ -189,6 +190,16 @@ class Map:
         """How many entries it can hold."""
         return _max_entries(self.fd)
 
+    def count(self) -> int:
+        """How many entries it holds."""
+        return sum(len(keys) for keys, _ in self.chunks()) // self.key_size
+
+    def memory_bytes(self) -> int:
+        """Kernel memory that it takes, as the kernel accounts for it."""
+        said = Path(f"/proc/self/fdinfo/{self.fd}").read_text()
+        found = (line.partition(":")[2] for line in said.splitlines() if line.startswith("memlock"))
+        return int(next(found, "0"))
+
     def __iter__(self) -> Iterator[bytes]:
         """Every key; an entry that comes or goes meanwhile may or may not be seen."""
         following = create_string_buffer(self.key_size)
@@ -213,6 +224,12 @@ class Program:
     @property
     def id(self) -> int:
         return _info_words(self.fd, 2)[1]
+
+    def runs(self) -> tuple[int, int]:
+        """How often it ran and for how many ns, while kernel.bpf_stats_enabled was 1 (struct bpf_prog_info)."""
+        words = _info_words(self.fd, RUNS_AT + 4)[RUNS_AT:]
+        ns, count = (words[n] | words[n + 1] << 32 for n in (0, 2))
+        return count, ns
 
     def test_run(self, packet: bytes, *, repeat: int = 1) -> tuple[int, int]:
         """Runs the program on a packet: its return value, and the kernel's mean duration in ns."""

@@ -51,6 +51,14 @@ def phase(bundle: Bundle, now: float) -> int:
     return bisect_right(_instants(bundle), now)
 
 
+def moment(bundle: Bundle, number: int) -> float:
+    """Some time in that phase."""
+    instants = _instants(bundle)
+    if number == 0:
+        return instants[0] - 1 if instants else 0
+    return instants[min(number, len(instants)) - 1]
+
+
 def _instants(bundle: Bundle) -> list[int]:
     ends = (end for rule in bundle.rules for end in (rule.window.start, rule.window.end))
     return sorted({end for end in ends if end is not None})

@@ -281,8 +281,8 @@ def test_a_flooded_listener_is_logged_once_and_measured(enforcing):
     enforcing.configure(mode="protect", syn_rate={"listener": {"on": 50, "off": 25}})
     enforcing.start()
     log = Log(enforcing.daemon.stderr)
-    over = "INFO SYN flood: port 5432 is over its limit"
-    below = "INFO SYN flood: port 5432 is below its limit again"
+    over = "WARNING TCMA0401 SYN flood: port 5432 is over its limit"
+    below = "INFO TCMA0402 SYN flood: port 5432 is below its limit again"
     seen = threading.Event()
 
     def flood() -> None:

@@ -28,18 +28,19 @@ def agent(*rooms: str) -> tuple[str, ...]:
 
 
 BASE = agent("errors", "jsonutil")
-TOLD = agent("events", "rates")
+TOLD = agent("events", "rates", "messages")
 CORE = (
     *BASE,
     *TOLD,
     *agent(
         *("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
-        *("config", "plan", "transaction", "trial", "question", "local", "signing"),
+        *("config", "listening", "plan", "transaction", "trial", "question", "local", "signing"),
     ),
 )
 EDGE = (
     *CORE,
     *agent("datapath", "store", "verify", "trust", "preflight", "guard", "release", "version"),
+    *agent("journal"),
 )
 JOIN = (
     *EDGE,
@@ -54,7 +55,7 @@ JOIN = (
         "sweep",
     ),
     *agent("report", "listing", "trial_report", "admission"),
-    *agent("follower", "decisions", "watch", "explanation"),
+    *agent("follower", "decisions", "watch", "explanation", "canaries", "probe"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
 CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
@@ -75,12 +76,21 @@ ROOMS = {
     "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.tables": Room((*BASE, *agent("policy", "abi")), pure=True),
     "tcmicro_agent.events": Room((*BASE, *agent("abi")), pure=True),
-    "tcmicro_agent.rates": Room((*BASE, *agent("abi")), pure=True),
+    "tcmicro_agent.rates": Room((*BASE, *agent("abi", "messages")), pure=True),
+    "tcmicro_agent.messages": Room(pure=True),
+    "tcmicro_agent.journal": Room(agent("messages")),
     "tcmicro_agent.tuning": Room((*BASE, *agent("abi", "events")), pure=True),
     "tcmicro_agent.sessions": Room((*BASE, *agent("abi")), pure=True),
     "tcmicro_agent.interfaces": Room(pure=True),
     "tcmicro_agent.config": Room(
-        (*BASE, *agent("policy", "abi", "tables", "tuning", "interfaces")), pure=True
+        (*BASE, *agent("policy", "abi", "tables", "tuning", "interfaces", "listening")), pure=True
+    ),
+    "tcmicro_agent.listening": Room((*BASE, *agent("policy")), pure=True),
+    "tcmicro_agent.canaries": Room((*BASE, *agent("policy", "config", "question")), pure=True),
+    "tcmicro_agent.probe": Room(JOIN),
+    "tcmicro_agent.metrics.catalogue": Room(("prometheus_client",), pure=True),
+    "tcmicro_agent.metrics.series": Room(
+        ("prometheus_client", *agent("metrics.catalogue")), pure=True
     ),
     "tcmicro_agent.local": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.question": Room((*BASE, *agent("policy", "config")), pure=True),

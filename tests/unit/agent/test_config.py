@@ -26,7 +26,7 @@ def test_everything_set():
             "sessions": {"capacity": 2048},
         }
     )
-    assert (parsed.mode, parsed.interfaces, parsed.metrics_port) == (Mode.MONITOR, ("eth0",), 9000)
+    assert (parsed.mode, parsed.interfaces, parsed.metrics.port) == (Mode.MONITOR, ("eth0",), 9000)
     [key] = parsed.failsafe_keys()
     prefix, direction, protocol, port, address = abi.FAILSAFE_KEY.unpack(key)
     assert (prefix, direction, protocol, port) == (40, 1, 17, b"\x00\x35")

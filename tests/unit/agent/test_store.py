@@ -6,8 +6,10 @@ import pytest
 from builders import bundle
 
 from tcmicro_agent import store as stores
+from tcmicro_agent.config import Config
 from tcmicro_agent.errors import BundleError, StoreError
 from tcmicro_agent.policy import bundle as bundles
+from tcmicro_agent.policy.model import Mode
 from tcmicro_agent.store import Applied, Books, LockedError, Store
 
 
@@ -80,3 +82,57 @@ def test_damaged_json_names_the_file(store):
     (store.var / "state.json").write_text("{")
     with pytest.raises(BundleError, match="state.json: not JSON"):
         store.books()
+
+
+def configure(store, text: str) -> None:
+    store.etc.mkdir(parents=True, exist_ok=True)
+    (store.etc / "agent.json").write_text(text)
+
+
+def test_a_configuration_that_is_refused_leaves_the_last_one_in_force(store):
+    assert store.config() == Config()
+    configure(store, '{"mode": "monitor"}')
+    assert store.accept_config(lambda _: None).mode is Mode.MONITOR
+    configure(store, '{"mode": "protekt"}')
+    assert store.config().mode is Mode.MONITOR
+    with pytest.raises(BundleError, match="protekt"):
+        store.read_config()
+    with pytest.raises(BundleError, match="protekt"):
+        store.accept_config(lambda _: None)
+    configure(store, '{"mode": "protect"}')
+    assert store.config().mode is Mode.PROTECT
+
+
+def test_a_refused_configuration_with_none_before_it_is_an_error(store):
+    configure(store, "{")
+    with pytest.raises(BundleError, match="not JSON"):
+        store.config()
+
+
+def test_what_cannot_be_followed_is_not_accepted(store):
+    def follow(_: Config) -> None:
+        raise StoreError("no")
+
+    configure(store, '{"mode": "monitor"}')
+    with pytest.raises(StoreError, match="no"):
+        store.accept_config(follow)
+    configure(store, "{")
+    with pytest.raises(BundleError):
+        store.config()
+
+
+def test_an_accepted_configuration_is_written_once(store):
+    configure(store, '{"mode": "monitor"}')
+    store.accept_config(lambda _: None)
+    copy = store.var / "agent.json"
+    before = copy.stat()
+    store.accept_config(lambda _: None)
+    assert (copy.stat().st_ino, copy.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_stamps_tell_when_books_and_transaction_were_written(store):
+    assert store.stamps() == (0, 0)
+    store.save_books(Books(1))
+    books, transaction = store.stamps()
+    assert books > 0
+    assert transaction == 0

@@ -1,0 +1,127 @@
+"""Which policy rules, where it stands, and what each of its rules decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from prometheus_client.core import Metric as Exposed
+
+from tcmicro_agent import abi, guard, tables
+from tcmicro_agent.config import Config
+from tcmicro_agent.datapath import trial
+from tcmicro_agent.metrics import catalogue as c
+from tcmicro_agent.metrics.vitals import Changes
+from tcmicro_agent.plan import Observed
+from tcmicro_agent.policy.model import Bundle, Mode
+from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.store import Books
+
+SHOWN = 12  # characters of a digest
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What metrics need of a bundle: (uid, action, counter) of its rules and defaults, and when rules end."""
+
+    counted: tuple[tuple[str, str, int], ...] = ()
+    ends: tuple[tuple[str, int], ...] = ()
+    rules: int = 0
+    policies: int = 0
+
+
+class PolicyPart:
+    """Reads the bundle once per generation and the books once per change: on a host with many rules both take long."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._rules: tuple[tuple[int, str], Rules] | None = None
+        self._books: tuple[int, Books] | None = None
+
+    def collect(self, config: Config, changes: Changes) -> Iterator[Exposed]:
+        observed, books = self._agent.observe(), self._read_books()
+        rules = self._read_rules(observed, books)
+        yield c.states(c.MODE_INFO, config.mode.value, (mode.value for mode in Mode))
+        yield from self._standing(observed, books)
+        yield from _content(rules, observed.live.mode.name.lower())
+        yield from self._hits(rules)
+        yield c.several(c.POLICY_CHANGES, dict(changes.outcomes))
+        yield c.single(c.LOCAL_RULES, len(self._agent.store.local().rules))
+        yield c.single(c.RELEASE_PENDING, self._release_pending())
+        yield from _staged(observed)
+        yield _compared(trial.comparisons(self._agent.kernel))
+
+    def _standing(self, observed: Observed, books: Books) -> Iterator[Exposed]:
+        live, staged, revisions = observed.live, observed.staged, c.POLICY_REVISION.family()
+        applied = {"confirmed": books.confirmed, "previous": books.previous, "staged": staged}
+        digests = {"live": live.digest if live.generation else ""}
+        digests.update((state, found.digest if found else "") for state, found in applied.items())
+        for state, digest in digests.items():
+            if digest:
+                revisions.add_metric([state, digest[:SHOWN]], 1)
+        left_ms = observed.word.deadline_ms - observed.now_ms if observed.pending else 0
+        yield c.single(c.POLICY_GENERATION, live.generation)
+        yield revisions
+        yield c.single(c.POLICY_PENDING, observed.pending)
+        yield c.single(c.POLICY_DEADLINE, max(left_ms, 0) / 1000)
+        yield c.single(c.POLICY_LAST_APPLY, self._agent.store.stamps()[0] / 1e9)
+
+    def _hits(self, rules: Rules) -> Iterator[Exposed]:
+        hits, ends = c.RULE_HITS.family(), c.RULE_EXPIRY.family()
+        counted = self._agent.kernel.rule_hits([number for _, _, number in rules.counted])
+        for uid, action, number in rules.counted:
+            hits.add_metric([uid, action], counted[number][0])
+        for uid, end in rules.ends:
+            ends.add_metric([uid], end)
+        yield from (hits, ends)
+
+    def _release_pending(self) -> bool:
+        found = guard.Host(self._agent.store.var.parents[2]).read()
+        return found is not None and found.state is guard.State.PENDING
+
+    def _read_books(self) -> Books:
+        stamp = self._agent.store.stamps()[0]
+        if self._books is None or self._books[0] != stamp:
+            self._books = stamp, self._agent.store.books()
+        return self._books[1]
+
+    def _read_rules(self, observed: Observed, books: Books) -> Rules:
+        live = observed.live
+        key = (live.generation, live.digest)
+        if self._rules is None or self._rules[0] != key:
+            bundle = self._agent.store.bundle(live.digest) if live.generation else None
+            self._rules = key, _rules(bundle, books) if bundle else Rules()
+        return self._rules[1]
+
+
+def _rules(bundle: Bundle, books: Books) -> Rules:
+    defaults = zip(("ingress", "egress"), (bundle.default_ingress, bundle.default_egress))
+    named = [(rule.uid, rule.action.value) for rule in bundle.rules]
+    named += [(tables.DEFAULT_UID.format(way), action.value) for way, action in defaults]
+    return Rules(
+        counted=tuple((u, a, books.numbers[u]) for u, a in named if u in books.numbers),
+        ends=tuple((rule.uid, rule.window.end) for rule in bundle.rules if rule.window.end),
+        rules=len(bundle.rules),
+        policies=len({rule.uid.partition("/")[0] for rule in bundle.rules}),
+    )
+
+
+def _content(rules: Rules, mode: str) -> Iterator[Exposed]:
+    yield c.several(c.POLICY_RULES, {mode: rules.rules} if rules.counted else {})
+    yield c.several(c.POLICIES, {mode: rules.policies} if rules.counted else {})
+
+
+def _staged(observed: Observed) -> Iterator[Exposed]:
+    staged = observed.staged
+    share = observed.trial.share_at(observed.now_ms) if staged else 0
+    yield c.single(c.STAGED_GENERATION, staged.generation if staged else 0)
+    yield c.single(c.STAGED_SHARE, share / 100)
+
+
+def _compared(counted: tuple[int, ...] | list[int]) -> Exposed:
+    compared = c.STAGED_COMPARISONS.family()
+    for direction, live, staged in product(abi.Direction, abi.Verdict, abi.Verdict):
+        labels = [part.name.lower() for part in (direction, live, staged)]
+        compared.add_metric(labels, counted[abi.comparison_index(direction, live, staged)])
+    return compared
