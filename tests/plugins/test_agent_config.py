@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from ipaddress import ip_network
 
 import pytest
 import yaml
 
 from tcmicro_agent import config
 from tcmicro_agent.abi import Reason
+from tcmicro_agent.listening import Listening, Tls
 from tcmicro_agent.tuning import Limits, TcpMode, Tuning
 
 PLAY = {
@@ -87,3 +89,19 @@ def test_one_variable_alone_changes_its_part(root, tmp_path, name):
     assert {field for field, value in vars(tuning).items() if value != default[field]} == FIELDS[
         name
     ]
+
+
+METRICS = {
+    "tcmicro_agent_metrics_address": "::",
+    "tcmicro_agent_metrics_port": 9000,
+    "tcmicro_agent_metrics_networks": ["10.0.0.0/8"],
+    "tcmicro_agent_metrics_tls": {"certificate": "/c.pem", "key": "/k.pem"},
+    "tcmicro_agent_metrics_aliases": True,
+}
+
+
+def test_metrics_are_served_as_the_variables_say(root, tmp_path):
+    assert set(written(root, tmp_path)["metrics"]) == {"address", "port"}
+    networks, tls = (ip_network("10.0.0.0/8"),), Tls("/c.pem", "/k.pem")
+    wanted = Listening("::", 9000, networks, tls, aliases=True)
+    assert config.parse(written(root, tmp_path, **METRICS)).metrics == wanted
