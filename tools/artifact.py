@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import archive, signature, vendor
-from tools.compile_bpf import compile_object
+from tools import archive, shell, signature, vendor
+from tools.compile_bpf import compile_object, trace_files
 from tools.process import ToolError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,9 +42,12 @@ def agent_package(source: Path, version: str) -> dict[str, bytes]:
     return {**files, "tcmicro_agent/version.py": number.encode()}
 
 
-def kernel_object(source: Path) -> bytes:
+def kernel_objects(source: Path) -> dict[str, bytes]:
+    """The programs, and what `tc-micro trace` loads."""
     with tempfile.TemporaryDirectory(prefix="tcmicro-bpf-") as folder:
-        return compile_object(source, Path(folder) / "tcmicro.bpf.o").read_bytes()
+        top = Path(folder)
+        built = [compile_object(source, top / "tcmicro.bpf.o"), *trace_files(source, top)]
+        return {str(path.relative_to(top)): path.read_bytes() for path in built}
 
 
 def manifest(source: Path, version: str, files: Mapping[str, bytes]) -> bytes:
@@ -70,7 +73,8 @@ def release_tree(source: Path, version: str) -> dict[str, bytes]:
     files = {
         LAUNCHER: (source / "tools/launcher.py").read_bytes(),
         **{path.name: path.read_bytes() for path in sorted((source / UNITS).iterdir())},
-        "tcmicro.bpf.o": kernel_object(source),
+        **kernel_objects(source),
+        **shell.files(version),
         "LICENSE": (source / "LICENSE").read_bytes(),
         **{f"lib/{name}": content for name, content in library.items()},
     }

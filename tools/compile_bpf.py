@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -11,6 +12,7 @@ from tools.process import ToolError, run
 
 ROOT = Path(__file__).resolve().parents[1]
 OBJECT = ROOT / "build" / "tcmicro.bpf.o"
+BY_BCC = ("flows.c", "drops.c")
 
 # -mcpu=v3: 32-bit registers and jumps, in every kernel from 5.1 on.
 FLAGS = ("-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf")
@@ -32,9 +34,19 @@ def compile_object(source: Path, target: Path, program: str = "bpf/tcmicro.bpf.c
     return target
 
 
+def trace_files(source: Path, target: Path) -> list[Path]:
+    """What `tc-micro trace` loads, below `target`/trace: one program compiled here, two by bcc on the host."""
+    folder = target / "trace"
+    compiled = compile_object(source, folder / "latency.bpf.o", "bpf/trace/latency.bpf.c")
+    for name in BY_BCC:
+        shutil.copyfile(source / "bpf/trace" / name, folder / name)
+    return [compiled, *(folder / name for name in BY_BCC)]
+
+
 def main() -> int:
     try:
-        print(f"built {compile_object(ROOT, OBJECT).relative_to(ROOT)}")
+        built = [compile_object(ROOT, OBJECT), *trace_files(ROOT, OBJECT.parent)]
+        print(f"built {', '.join(str(path.relative_to(ROOT)) for path in built)}")
     except ToolError as exc:
         print(f"bpf: {exc}", file=sys.stderr)
         return 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import signal
 import sys
@@ -14,7 +13,8 @@ from contextlib import closing, contextmanager
 
 from tcmicro_agent import decisions, follower
 from tcmicro_agent.abi import Reason
-from tcmicro_agent.cli import event_text
+from tcmicro_agent.cli import event_text, formats
+from tcmicro_agent.cli.arguments import Adder, examples, positive, reason
 from tcmicro_agent.cli.verbs import Result, agent
 from tcmicro_agent.datapath.events import Ring, tell_reasons, told_reasons
 from tcmicro_agent.datapath.kernel import Kernel
@@ -22,6 +22,37 @@ from tcmicro_agent.events import Event, reason_bits
 from tcmicro_agent.reconcile import Agent
 
 POLL_S = 0.1
+EXAMPLES = """One follower at a time; what is over events.rate is not sent but summed: tc-micro event sums.
+
+examples:
+  tc-micro event follow --reason default_deny rule_deny
+  tc-micro event follow --seconds 60 -o jsonl > decisions.jsonl
+
+exit codes:
+  0 its time or number is over   7 somebody follows already   130 ended by Ctrl-C
+"""
+
+
+def add_verbs(add: Adder) -> None:
+    follow = add(
+        "follow", event_follow, "print decisions as they are made, one a line (-o jsonl: too)"
+    )
+    examples(follow, EXAMPLES)
+    follow.add_argument(
+        "--reason",
+        type=reason,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="REASON",
+        help="these alone, told or not (docs/reasons.md); every packet of a flow: session",
+    )
+    follow.add_argument("--seconds", type=positive, metavar="N", help="end after that time")
+    follow.add_argument("--limit", type=positive, metavar="N", help="end after so many events")
+    follow.add_argument(
+        "--backlog", action="store_true", help="first what was told before and nobody took"
+    )
+    add("sums", event_sums, "decisions that were not sent one by one, summed")
 
 
 def event_sums(_: argparse.Namespace) -> Result:
@@ -31,7 +62,7 @@ def event_sums(_: argparse.Namespace) -> Result:
 def event_follow(args: argparse.Namespace) -> Result:
     """Prints as it goes: a line each, or with --json a document a line."""
     here, wanted = agent(), frozenset(args.reason)
-    _end_by_signal()
+    end_by_signal()
     with follower.alone(here.store, wanted), _told(here.kernel, wanted):
         since_ns = 0 if args.backlog else here.clock.boot_ms() * 1_000_000
         with closing(Ring(here.kernel)) as ring:
@@ -40,7 +71,11 @@ def event_follow(args: argparse.Namespace) -> Result:
                 for event in _events(ring, args.seconds)
                 if event.time_ns >= since_ns and (not wanted or event.reason in wanted)
             )
-            _print(here, itertools.islice(found, args.limit), as_json=args.json)
+            _print(
+                here,
+                itertools.islice(found, args.limit),
+                form="json" if args.json and args.output == "table" else args.output,
+            )
     return {}, 0
 
 
@@ -67,18 +102,16 @@ def _events(ring: Ring, seconds: float | None) -> Iterator[Event]:
             time.sleep(POLL_S)
 
 
-def _print(here: Agent, events: Iterable[Event], *, as_json: bool) -> None:
+def _print(here: Agent, events: Iterable[Event], *, form: str) -> None:
     generations = decisions.Generations(here)
     boot_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     colours = wants_colours(os.environ, terminal=sys.stdout.isatty())
-    if not as_json:
+    if form == "table":
         print(event_text.header(), flush=True)
     for event in events:
         document = decisions.event(event, generations.names(event.generation), boot_ns)
-        print(
-            json.dumps(document) if as_json else event_text.line(document, colours=colours),
-            flush=True,
-        )
+        as_line = event_text.line(document, colours=colours) if form == "table" else ""
+        print(as_line or formats.streamed(document, form), flush=True)
 
 
 def wants_colours(environment: Mapping[str, str], *, terminal: bool) -> bool:
@@ -86,7 +119,7 @@ def wants_colours(environment: Mapping[str, str], *, terminal: bool) -> bool:
     return terminal and not environment.get("NO_COLOR")
 
 
-def _end_by_signal() -> None:
+def end_by_signal() -> None:
     """A signal ends the verb as its end does: what was changed for it is put back."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
-from tcmicro_agent.cli import diagnostics, event_text, explain, imports, local, staged_text
+from tcmicro_agent.cli import (
+    about,
+    counters,
+    diagnostics,
+    doctor,
+    event_text,
+    explain,
+    formats,
+    imports,
+    local,
+    sessions,
+    staged_text,
+    sysdump,
+    top,
+    trace,
+)
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import InputErrors, TcmicroError
 from tcmicro_agent.report import document
 
 
-def show(content: dict[str, Any], *, as_json: bool) -> None:
+def show(content: dict[str, Any], form: str) -> None:
+    """On stdout, in one of `formats.FORMATS`."""
     if problem := content.get("signature", {}).get("problem"):
         print(f"tc-micro: allowed though not signed as it should be: {problem}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(content, indent=2, default=str))
-    else:
-        print(TEXT[content["kind"]](content))
+    print(TEXT[content["kind"]](content) if form == "table" else formats.text(content, form))
 
 
-def show_error(error: TcmicroError, *, as_json: bool) -> None:
+def show_error(error: TcmicroError, form: str) -> None:
     print(f"tc-micro: {error}", file=sys.stderr)
-    if as_json:
+    if form != "table":
         problems = error.problems if isinstance(error, InputErrors) else []
         body = {
             "type": type(error).__name__,
@@ -31,7 +43,7 @@ def show_error(error: TcmicroError, *, as_json: bool) -> None:
             "hint": error.hint,
             "problems": problems,
         }
-        print(json.dumps(document("Error", error=body), indent=2))
+        print(formats.text(document("Error", error=body), form))
 
 
 def _status(doc: dict[str, Any]) -> str:
@@ -129,19 +141,22 @@ def _sessions(doc: dict[str, Any]) -> str:
 
 
 def _stats(doc: dict[str, Any]) -> str:
+    rates = any("packets_per_s" in c for c in doc["counters"])
     rows = [
         (
             c["direction"],
             c["reason"],
             c["verdict"] + (f" ({c['bank']})" if c["bank"] != "enforced" else ""),
             c["packets"],
+            *((c["packets_per_s"],) if rates else ()),
             c["bytes"],
         )
         for c in doc["counters"]
     ]
+    header = ("DIRECTION", "REASON", "VERDICT", "PACKETS", *(("/S",) if rates else ()), "BYTES")
     events = doc["events"]
     return (
-        f"{table(('DIRECTION', 'REASON', 'VERDICT', 'PACKETS', 'BYTES'), rows)}\n"
+        f"{table(header, rows)}\n"
         f"events: {events['sent']} sent, {events['summed']} summed, {events['unsummed']} unsummed\n"
         f"SYN flood: {_flood_line(doc['syn_flood'])}"
     )
@@ -211,4 +226,14 @@ TEXT = {
     "Restore": _done,
     "Failsafe": _done,
     "SessionFlush": _done,
+    "SessionCount": sessions.count_text,
+    "SessionKill": sessions.kill_text,
+    "RuleHits": counters.hits_text,
+    "Interfaces": about.interfaces_text,
+    "Version": about.version_text,
+    "Doctor": doctor.text,
+    "Top": top.text,
+    "Sysdump": sysdump.text,
+    "TraceLatency": trace.latency_text,
+    "TraceDrops": trace.drops_text,
 }

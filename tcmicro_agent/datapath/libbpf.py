@@ -304,6 +304,35 @@ def load(
     return Object(opened, {n: lib.bpf_map__fd(p) for n, p in maps.items()}, handle)
 
 
+def load_around(path: Path, target: Program, function: str) -> Object:
+    """Loads an object of fentry and fexit programs for a function of a loaded program; nothing is pinned."""
+    lib = library()
+    _log.clear()
+    handle = lib.bpf_object__open_file(str(path).encode(), None)
+    if not handle:
+        raise KernelError(f"{path}: cannot be opened as a BPF object: {_last_log()}")
+    programs, maps = _named(handle, "program"), _named(handle, "map")
+    for name, pointer in programs.items():
+        found = lib.bpf_program__set_attach_target(pointer, target.fd, function.encode())
+        _check(found, f"aim {name} at {function}")
+    if lib.bpf_object__load(c_void_p(handle)) < 0:
+        code = ctypes.get_errno()
+        lib.bpf_object__close(c_void_p(handle))
+        raise KernelError(f"{path}: the kernel refused it: {os.strerror(code)}: {_last_log()}")
+    opened = {name: Program(lib.bpf_program__fd(pointer)) for name, pointer in programs.items()}
+    return Object(opened, {n: lib.bpf_map__fd(p) for n, p in maps.items()}, handle)
+
+
+def attach_around(program: Program) -> int:
+    """Has a program of `load_around` run; closing the descriptor ends that."""
+    return _check(library().bpf_raw_tracepoint_open(None, program.fd), "attach around a program")
+
+
+def enable_stats() -> int:
+    """Has the kernel count runs of programs and their time, until the descriptor is closed (Linux 5.8)."""
+    return _check(library().bpf_enable_stats(0), "have the kernel measure programs")
+
+
 def _named(handle: int, kind: str) -> dict[str, c_void_p]:
     lib = library()
     following = getattr(lib, f"bpf_object__next_{kind}")

@@ -75,9 +75,17 @@ def test_launcher_is_executable_and_isolated(release):
 
 def test_nothing_useless_travels(release):
     names = [str(path.relative_to(release)) for path in release.rglob("*")]
+    names = [name for name in names if not name.startswith("trace/")]  # compiled by bcc, on demand
     assert not [n for n in names if n.endswith((".pyc", ".so", ".c")) or "/tests/" in n]
     assert (release / "lib/pyroute2/__init__.py").is_file()
     assert (release / "lib/prometheus_client/__init__.py").is_file()
+
+
+def test_what_people_at_a_shell_need_travels(release):
+    page = release / "share/man/man1/tc-micro.1"
+    assert "tcmicro 9.8.7" in page.read_text()
+    assert (release / "share/bash-completion/completions/tc-micro").is_file()
+    assert (release / "trace/latency.bpf.o").is_file()
 
 
 @pytest.mark.parametrize("version", ["", "1", "1.2", "v1.2.3", "1.2.3/../..", "1.2.3 "])

@@ -35,12 +35,14 @@ CORE = (
     *agent(
         *("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
         *("config", "listening", "plan", "transaction", "trial", "question", "local", "signing"),
+        *("diagnosis", "histogram", "redaction"),
     ),
 )
 EDGE = (
     *CORE,
     *agent("datapath", "store", "verify", "trust", "preflight", "guard", "release", "version"),
     *agent("journal"),
+    *agent("parcel", "service", "tracing"),
 )
 JOIN = (
     *EDGE,
@@ -56,6 +58,7 @@ JOIN = (
     ),
     *agent("report", "listing", "trial_report", "admission"),
     *agent("follower", "decisions", "watch", "explanation", "canaries", "probe"),
+    *agent("census", "ending", "placement", "examination", "live", "sysdump"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
 CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
@@ -105,7 +108,7 @@ ROOMS = {
         (
             *BASE,
             *TOLD,
-            *agent("policy", "abi", "tables", "tuning", "sessions", "interfaces"),
+            *agent("policy", "abi", "tables", "tuning", "sessions", "interfaces", "histogram"),
             "pyroute2",
         )
     ),
@@ -115,6 +118,12 @@ ROOMS = {
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.guard": Room(),
     "tcmicro_agent.release": Room(),
+    "tcmicro_agent.histogram": Room(pure=True),
+    "tcmicro_agent.redaction": Room(pure=True),
+    "tcmicro_agent.diagnosis": Room(pure=True),
+    "tcmicro_agent.parcel": Room(),
+    "tcmicro_agent.service": Room(),
+    "tcmicro_agent.tracing": Room((*BASE, "bcc")),
     "tcmicro_agent.executor": Room(EDGE),
     "tcmicro_agent.reconcile": Room((*EDGE, *agent("executor"))),
     "tcmicro_agent.attachments": Room(EDGE),
@@ -130,6 +139,12 @@ ROOMS = {
     "tcmicro_agent.decisions": Room(JOIN),
     "tcmicro_agent.watch": Room(JOIN),
     "tcmicro_agent.explanation": Room(JOIN),
+    "tcmicro_agent.census": Room(JOIN),
+    "tcmicro_agent.ending": Room(JOIN),
+    "tcmicro_agent.placement": Room(JOIN),
+    "tcmicro_agent.examination": Room(JOIN),
+    "tcmicro_agent.live": Room(JOIN),
+    "tcmicro_agent.sysdump": Room(JOIN),
     "tcmicro_agent.daemon": Room(SHELL),
     "tcmicro_agent.metrics": Room((*SHELL, "prometheus_client")),
     "tcmicro_agent.cli": Room(SHELL),

@@ -8,7 +8,10 @@ from tools.demo.scene import Scene
 # Everything of ours that a host could still hold, one line each.
 LEFTOVERS = r"""
 for path in /opt/tcmicro /etc/tcmicro /var/lib/tcmicro /run/tcmicro /sys/fs/bpf/tcmicro \
-    /usr/local/bin/tc-micro /etc/systemd/system/tcmicro*; do
+    /usr/local/bin/tc-micro /etc/systemd/system/tcmicro* \
+    /usr/local/share/man/man1/tc-micro.1 /usr/local/share/bash-completion/completions/tc-micro \
+    /usr/local/share/zsh/site-functions/_tc-micro \
+    /usr/local/share/fish/vendor_completions.d/tc-micro.fish; do
     [ -e "$path" ] || [ -L "$path" ] && echo "file $path"
 done
 systemctl list-units --all --plain --no-legend 'tcmicro*' | sed 's/^/unit /'

@@ -108,6 +108,7 @@ def checkout_files(root: Path) -> Iterator[Path]:
         path = root / name
         yield from path.rglob("*") if path.is_dir() else [path]
     yield from (root / "build").glob("*.bpf.o")
+    yield from (root / "build/trace").glob("*.bpf.o")
     yield root / ".venv/pyvenv.cfg"
     yield from (root / ".venv/lib").glob("python*/site-packages/tcmicro.pth")
     for found in distributions(DISTRIBUTIONS):

@@ -7,7 +7,7 @@ import pytest
 from tcmicro_agent.abi import Reason
 from tcmicro_agent.cli import event_text
 from tcmicro_agent.cli.events import wants_colours
-from tcmicro_agent.cli.main import parser
+from tcmicro_agent.cli.parser import parser
 
 EVENT = {
     "time": "2026-01-02T03:04:05.678+00:00",

@@ -10,7 +10,8 @@ from builders import bundle, rule
 from tcmicro_agent import abi, staging, trial_report
 from tcmicro_agent.abi import Mode, TrialWord, Verdict
 from tcmicro_agent.cli import staged_text
-from tcmicro_agent.cli.main import MAX_CONFIRM_S, parser
+from tcmicro_agent.cli.arguments import MAX_CONFIRM_S
+from tcmicro_agent.cli.parser import parser
 from tcmicro_agent.cli.staged import EXAMPLES
 from tcmicro_agent.errors import BundleError, RefusedError
 from tcmicro_agent.policy.model import Action
