@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from struct import Struct
 from typing import Any, Protocol
 
 from tcmicro_agent.abi import Direction
@@ -24,7 +25,10 @@ CLSACT_PARENTS = {Direction.INGRESS: 0xFFFFFFF2, Direction.EGRESS: 0xFFFFFFF3}
 PRIORITY = 49000
 HANDLE = 1
 ETH_P_ALL = 3
-TCA_BPF_ID = 11
+TC = Struct("=B3xiIII")  # struct tcmsg: family, index, handle, parent, info
+RTM_GETQDISC, RTM_GETTFILTER = 38, 46
+TCA_KIND, TCA_OPTIONS = 1, 2
+TCA_BPF_NAME, TCA_BPF_ID = 7, 11
 
 
 class Hook(Protocol):
@@ -111,21 +115,19 @@ class Clsact:
             raise KernelError(f"attach to {interface.name} on clsact: {exc.strerror}") from exc
 
     def attached(self, interface: Interface, direction: Direction) -> int | None:
-        with netlink.opened() as route:
-            return next(_our_programs(route, interface.index, direction), None)
+        return next(_our_programs(interface.index, direction), None)
 
     def detach(self, index: int, direction: Direction) -> None:
-        with netlink.opened() as route:
-            if any(_our_programs(route, index, direction)):
+        if any(_our_programs(index, direction)):
+            with netlink.opened() as route:
                 route.tc("del-filter", "bpf", **_our_filter(index, direction))
 
     def present(self) -> set[int]:
-        with netlink.opened() as route:
-            return {
-                index
-                for index in _with_clsact(route)
-                if any(any(_our_programs(route, index, way)) for way in Direction)
-            }
+        return {
+            index
+            for index in _with_clsact()
+            if any(any(_our_programs(index, way)) for way in Direction)
+        }
 
 
 def choose(kind: str, pins: Path, interface: Interface) -> Hook:
@@ -164,29 +166,25 @@ def _our_filter(index: int, direction: Direction) -> dict[str, Any]:
     return {**place, "prio": PRIORITY, "protocol": ETH_P_ALL}
 
 
-def _our_programs(route: Any, index: int, direction: Direction) -> Iterator[int]:
+def _our_programs(index: int, direction: Direction) -> Iterator[int]:
     """Program ids of the filters there that are ours: by priority and by name."""
-    for message in route.get_filters(index=index, parent=CLSACT_PARENTS[direction]):
-        options = message.get_attr("TCA_OPTIONS")
-        named = options and options.get_attr("TCA_BPF_NAME") == _filter_name(direction)
-        if named and message["info"] >> 16 == PRIORITY:
-            yield _program_id(options)
+    place = TC.pack(0, index, 0, CLSACT_PARENTS[direction], 0)
+    for answer in netlink.dump(RTM_GETTFILTER, place):
+        info = TC.unpack_from(answer)[4]
+        options = netlink.attributes(netlink.attributes(answer, TC.size).get(TCA_OPTIONS, b""))
+        named = netlink.text(options.get(TCA_BPF_NAME, b"")) == _filter_name(direction)
+        if named and info >> 16 == PRIORITY:
+            yield int.from_bytes(options.get(TCA_BPF_ID, b""), sys.byteorder)
 
 
-def _program_id(options: Any) -> int:
-    """TCA_BPF_ID out of the raw attribute: pyroute2 0.9 has no name for it."""
-    for _, attribute in options["attrs"]:
-        header = getattr(attribute, "get", lambda _: None)("header")
-        if header and header["type"] == TCA_BPF_ID:
-            start = attribute.offset + 4
-            return int.from_bytes(attribute.data[start : start + 4], sys.byteorder)
-    return 0
-
-
-def _with_clsact(route: Any) -> list[int]:
+def _with_clsact() -> list[int]:
     """Indexes of the interfaces that have a clsact qdisc, whoever made it."""
-    found = route.get_qdiscs()
-    return [qdisc["index"] for qdisc in found if qdisc.get_attr("TCA_KIND") == "clsact"]
+    found = netlink.dump(RTM_GETQDISC, bytes(TC.size))
+    return [
+        TC.unpack_from(answer)[1]
+        for answer in found
+        if netlink.text(netlink.attributes(answer, TC.size).get(TCA_KIND, b"")) == "clsact"
+    ]
 
 
 def _filter_name(direction: Direction) -> str:
