@@ -66,7 +66,7 @@ def _facts(agent: Agent, config: Config, status: dict[str, Any], attempt: Any) -
 
 def _host(config: Config) -> list[Finding]:
     """Of the preflight only what is not as it should be."""
-    needs = preflight.Needs(metrics_port=config.metrics_port)
+    needs = preflight.Needs(metrics_port=config.metrics.port)
     found = preflight.judge(preflight.collect_facts(needs), needs)
     odd = [
         Finding(f.check, f.level, f"{f.found}, needed: {f.needed}", f.hint)

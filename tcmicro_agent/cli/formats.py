@@ -22,6 +22,8 @@ ITEMS = {
     "Preflight": ("findings",),
     "RuleHits": ("rules",),
     "SessionCount": ("groups",),
+    "RolloutList": ("rollouts",),
+    "RolloutReport": ("written",),
     "Sessions": ("sessions",),
     "Stats": ("counters",),
     "TraceDrops": ("drops",),

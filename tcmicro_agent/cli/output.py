@@ -15,6 +15,7 @@ from tcmicro_agent.cli import (
     formats,
     imports,
     local,
+    rollouts,
     sessions,
     staged_text,
     sysdump,
@@ -236,4 +237,8 @@ TEXT = {
     "Sysdump": sysdump.text,
     "TraceLatency": trace.latency_text,
     "TraceDrops": trace.drops_text,
+    "RolloutList": rollouts.list_text,
+    "RolloutRecord": rollouts.record_text,
+    "RolloutReport": rollouts.report_text,
+    "RolloutSaid": rollouts.said_text,
 }

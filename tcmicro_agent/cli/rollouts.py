@@ -6,15 +6,15 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tcmicro_agent.cli.arguments import Adder
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.cli.verbs import NEGATIVE, Result
 from tcmicro_agent.report import document
 
-Adder = Callable[[str, object, str], argparse.ArgumentParser]
 OPEN = ("running", "stopping")
 CLEAR = "\x1b[H\x1b[2J"
 EXAMPLES = """The newest rollout is meant where no ID is given. The journal is .rollouts beside the inventory of
@@ -74,34 +74,36 @@ def rollout_list(args: argparse.Namespace) -> Result:
 
     with rollouts.opened(rollouts.journal_folder(args.dir)) as journal:
         found = rollouts.listed(journal, args.limit)
-    if args.json:
-        return document("RolloutList", rollouts=found), 0
-    rows = [(r["id"], r["subject"], r["state"], _clock(r["started"]), r["why"]) for r in found]
-    print(table(("id", "subject", "state", "started", "why"), rows))
-    return {}, 0
+    return document("RolloutList", rollouts=found), 0
+
+
+def list_text(doc: dict[str, Any]) -> str:
+    rows = [
+        (r["id"], r["subject"], r["state"], _clock(r["started"]), r["why"]) for r in doc["rollouts"]
+    ]
+    return table(("id", "subject", "state", "started", "why"), rows)
 
 
 def rollout_show(args: argparse.Namespace) -> Result:
+    found = _record(args)
+    return found, _code(found)
+
+
+def record_text(doc: dict[str, Any]) -> str:
     from tcmicro_agent.workspace import rollouts
 
-    found = _record(args)
-    if args.json:
-        return found, _code(found)
-    print(rollouts.text(found))
-    return {}, _code(found)
+    return rollouts.text(doc)
 
 
 def rollout_watch(args: argparse.Namespace) -> Result:
     """Until the rollout has ended."""
-    from tcmicro_agent.workspace import rollouts
-
     told = 0
     for found in _looks(args):
         news, told = found["events"][told:], len(found["events"])
         if args.json:
             lines = [json.dumps(event) for event in news]
         elif sys.stdout.isatty():
-            lines = [CLEAR + rollouts.text(found)]
+            lines = [CLEAR + record_text(found)]
         else:
             lines = [f"{_clock(e['time'])}  {e['kind']:<20} {e['text']}" for e in news]
         if lines:
@@ -126,10 +128,11 @@ def rollout_report(args: argparse.Namespace) -> Result:
     found = _record(args)
     folder = args.out or rollouts.journal_folder(args.dir) / found["id"]
     written = [str(path) for path in rollouts.written(found, folder)]
-    if not args.json:
-        print("\n".join(written))
-        return {}, 0
     return document("RolloutReport", id=found["id"], written=written), 0
+
+
+def report_text(doc: dict[str, Any]) -> str:
+    return "\n".join(doc["written"])
 
 
 def rollout_say(args: argparse.Namespace) -> Result:
@@ -139,6 +142,10 @@ def rollout_say(args: argparse.Namespace) -> Result:
         rollout = rollouts.newest(journal, args.id)
         said = rollouts.say(journal, rollout, args.word, args.why, args.wave)
     return document("RolloutSaid", **said), 0
+
+
+def said_text(doc: dict[str, Any]) -> str:
+    return f"{doc['id']}: {doc['said']}"
 
 
 def _record(args: argparse.Namespace) -> dict[str, Any]:
