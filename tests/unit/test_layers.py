@@ -63,7 +63,7 @@ JOIN = (
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
 CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
 
-PURE_OF_JOURNAL = ("chain", "observation", "opening", "reconcile", "schema", "states")
+PURE_OF_JOURNAL = ("chain", "holds", "observation", "opening", "reconcile", "schema", "states")
 
 # The longest prefix of a module's name is its room.
 ROOMS = {
@@ -73,7 +73,9 @@ ROOMS = {
     "tcmicro_agent.jsonutil": Room(BASE, pure=True),
     "tcmicro_agent.policy": Room(BASE, pure=True),
     "tcmicro_agent.policy.source": Room((*BASE, *agent("policy"), "yaml"), pure=True),
-    "tcmicro_agent.workspace": Room((*BASE, *agent("policy"), "ansible")),
+    "tcmicro_agent.workspace": Room(
+        (*BASE, *agent("policy"), "ansible", f"{FLEET}.plugin_utils.journal")
+    ),
     "tcmicro_agent.policy.layout": Room((*BASE, *agent("policy"), "yaml"), pure=True),
     "tcmicro_agent.importers": Room((*BASE, *agent("policy")), pure=True),
     "tcmicro_agent.abi": Room((*BASE, *agent("policy")), pure=True),
@@ -154,6 +156,7 @@ ROOMS = {
     f"{FLEET}.plugin_utils": Room((*BASE, *agent("policy")), pure=True),
     f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
     f"{FLEET}.plugin_utils.journal": Room((f"{FLEET}.plugin_utils",)),
+    f"{FLEET}.plugin_utils.notify": Room(),
     **dict.fromkeys(
         (f"{FLEET}.plugin_utils.journal.{name}" for name in PURE_OF_JOURNAL),
         Room((f"{FLEET}.plugin_utils",), pure=True),
