@@ -18,7 +18,7 @@ from tcmicro_agent.trust import Trust
 
 T = TypeVar("T")
 # What the preflight asks of a host before anything is installed, and the rest of doctor says better.
-OURS = {"datapath", "policy_change", "metrics_port"}
+OURS = {"datapath", "policy_change", "metrics.port"}
 
 
 def examine(agent: Agent) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.policy import windows
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.tables import DIRECTIONS, VERDICTS
+from tcmicro_agent.tables import DIRECTIONS
 
 INTERVAL_S = 15.0
 RETRY_S = 1.0  # after a finding that is soon repaired, or was made while something changed
@@ -185,15 +185,8 @@ class Probe:
         if self._ask is None:
             self._ask = self._open.enter_context(asking(self._agent.kernel, self._object))
         said = self._ask(DIRECTIONS[canary.asked.direction], canary.packet)
-        expected = canary.expected
-        wanted = (VERDICTS[expected.action], expected.reason, live.generation)
-        if (said.verdict, said.reason.name.lower(), said.generation) == wanted:
-            return None
-        words = f"{said.verdict.name.lower()} ({said.reason.name.lower()}, generation {said.generation})"
-        return (
-            f"{canary}: {words}, expected {expected.action.value} "
-            f"({expected.reason}, generation {live.generation})"
-        )
+        heard, wanted = _words(said), _expected(canary, live.generation)
+        return None if heard == wanted else f"{canary}: {heard}, expected {wanted}"
 
     def _canaries(self, live: SlotHeader) -> tuple[Canary, ...] | None:
         """Made once per policy and failsafe; None where the bundle is not kept."""
@@ -217,3 +210,19 @@ class Probe:
     def _forget(self) -> None:
         self._open.close()
         self._open, self._ask, self._known = ExitStack(), None, None
+
+
+def _words(said: Answer) -> str:
+    """What is refused by policies in mode monitor alone passes, and is a refusal all the same."""
+    verdict = "deny" if said.audited else said.verdict.name.lower()
+    return _answer(verdict, said.reason.name.lower(), said.generation, audited=said.audited)
+
+
+def _expected(canary: Canary, generation: int) -> str:
+    expected = canary.expected
+    action, reason = expected.action.value, expected.reason
+    return _answer(action, reason, generation, audited=expected.audited)
+
+
+def _answer(verdict: str, reason: str, generation: int, *, audited: bool) -> str:
+    return f"{verdict}{' in monitor' if audited else ''} ({reason}, generation {generation})"

@@ -119,9 +119,11 @@ POLICY_REVISION = gauge(
     "Digests, cut short, of the live, the confirmed, the previous and the staged policy",
     "live is not what was rolled out",
 )
-POLICY_RULES = gauge("policy_rules", "mode", "rules", "Rules of the live policy, by its mode")
+POLICY_RULES = gauge(
+    "policy_rules", "mode", "rules", "Rules of the live bundle, by the mode they have here"
+)
 POLICIES = gauge(
-    "policies", "mode", "policies", "Policies that the rules of the live bundle come from"
+    "policies", "mode", "policies", "Policies that its rules come from, by the mode they have here"
 )
 POLICY_PENDING = gauge(
     "policy_pending", "", "0 or 1", "1 while a change waits to be confirmed", "1 for 15 min"

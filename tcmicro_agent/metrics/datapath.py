@@ -56,10 +56,9 @@ def _verdicts(counted: Counted) -> Iterator[Exposed]:
         labels = [way.name.lower(), reason.name.lower(), bank.name.lower()]
         if abi.dropped(reason, bank):
             denied.add_metric(labels, count)
-        elif bank is not Bank.AUDITED:
+        elif bank is not Bank.AUDITED or reason in abi.DENY_REASONS:
             allowed.add_metric(labels, count)
-        elif reason in abi.DENY_REASONS:
-            allowed.add_metric(labels, count)
+        if bank is Bank.AUDITED and reason in abi.DENY_REASONS:
             audited.add_metric(labels[:2], count)
     yield from (allowed, denied, audited)
 

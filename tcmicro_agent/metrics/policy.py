@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 
 from prometheus_client.core import Metric as Exposed
@@ -27,8 +28,8 @@ class Rules:
 
     counted: tuple[tuple[str, str, int], ...] = ()
     ends: tuple[tuple[str, int], ...] = ()
-    rules: int = 0
-    policies: int = 0
+    rules: Mapping[str, int] = field(default_factory=dict)  # by mode
+    policies: Mapping[str, int] = field(default_factory=dict)
 
 
 class PolicyPart:
@@ -36,7 +37,7 @@ class PolicyPart:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._rules: tuple[tuple[int, str], Rules] | None = None
+        self._rules: tuple[tuple[int, str, abi.Mode], Rules] | None = None
         self._books: tuple[int, Books] | None = None
 
     def collect(self, config: Config, changes: Changes) -> Iterator[Exposed]:
@@ -44,7 +45,7 @@ class PolicyPart:
         rules = self._read_rules(observed, books)
         yield c.states(c.MODE_INFO, config.mode.value, (mode.value for mode in Mode))
         yield from self._standing(observed, books)
-        yield from _content(rules, observed.live.mode.name.lower())
+        yield from _content(rules)
         yield from self._hits(rules)
         yield c.several(c.POLICY_CHANGES, dict(changes.outcomes))
         yield c.single(c.LOCAL_RULES, len(self._agent.store.local().rules))
@@ -88,28 +89,34 @@ class PolicyPart:
 
     def _read_rules(self, observed: Observed, books: Books) -> Rules:
         live = observed.live
-        key = (live.generation, live.digest)
+        key = (live.generation, live.digest, live.mode)
         if self._rules is None or self._rules[0] != key:
             bundle = self._agent.store.bundle(live.digest) if live.generation else None
-            self._rules = key, _rules(bundle, books) if bundle else Rules()
+            self._rules = key, _rules(bundle, books, live.mode) if bundle else Rules()
         return self._rules[1]
 
 
-def _rules(bundle: Bundle, books: Books) -> Rules:
+def _rules(bundle: Bundle, books: Books, mode: abi.Mode) -> Rules:
+    """`mode` is that of the slot: in monitor none of its policies enforces."""
     defaults = zip(("ingress", "egress"), (bundle.default_ingress, bundle.default_egress))
     named = [(rule.uid, rule.action.value) for rule in bundle.rules]
     named += [(tables.DEFAULT_UID.format(way), action.value) for way, action in defaults]
+    modes = {
+        rule.uid: bundle.mode_of(rule) if mode is abi.Mode.PROTECT else Mode.MONITOR
+        for rule in bundle.rules
+    }
+    policies = {(uid.partition("/")[0], found) for uid, found in modes.items()}
     return Rules(
         counted=tuple((u, a, books.numbers[u]) for u, a in named if u in books.numbers),
         ends=tuple((rule.uid, rule.window.end) for rule in bundle.rules if rule.window.end),
-        rules=len(bundle.rules),
-        policies=len({rule.uid.partition("/")[0] for rule in bundle.rules}),
+        rules=Counter(found.value for found in modes.values()),
+        policies=Counter(found.value for _, found in policies),
     )
 
 
-def _content(rules: Rules, mode: str) -> Iterator[Exposed]:
-    yield c.several(c.POLICY_RULES, {mode: rules.rules} if rules.counted else {})
-    yield c.several(c.POLICIES, {mode: rules.policies} if rules.counted else {})
+def _content(rules: Rules) -> Iterator[Exposed]:
+    for metric, counts in ((c.POLICY_RULES, rules.rules), (c.POLICIES, rules.policies)):
+        yield c.several(metric, {mode.value: counts.get(mode.value, 0) for mode in Mode})
 
 
 def _staged(observed: Observed) -> Iterator[Exposed]:

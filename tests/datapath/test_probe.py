@@ -38,6 +38,7 @@ POLICY = bundle(
     endpoints={PEER: 1},
 )
 OF_THE_LINK = {abi.Reason.NEIGHBOUR, abi.Reason.NON_IP, abi.Reason.UNENFORCED}
+ACTIONS = {verdict: action for action, verdict in VERDICTS.items()}
 POLICIES = 150
 
 
@@ -198,6 +199,15 @@ def test_monitor_mode_enforces_nothing(host):
     assert host.look() is Why.MONITOR
 
 
+def test_a_host_with_policies_of_both_modes_enforces_and_is_found_to(host):
+    watched = replace(
+        rule("q/db", "tcp/5433", action=Action.DENY, direction=Direction.INGRESS), audits=True
+    )
+    host.agent.apply(bundle(watched, *POLICY.rules, endpoints={PEER: 1}, ingress=Action.ALLOW))
+    assert host.look() is Why.NONE
+    assert host.found.asked == 9
+
+
 def test_a_policy_that_was_taken_back_is_not_asked_for(host):
     host.agent.apply(POLICY)
     host.agent.apply(bundle(ingress=Action.ALLOW), confirm_within=60)
@@ -265,8 +275,10 @@ def test_the_kernel_says_of_any_policy_what_is_expected(datapath, say):
         datapath.enforce(policy)
         for one in canaries(policy, (SSH, DNS)):
             said = ask(DIRECTIONS[one.asked.direction], one.packet)
-            expected = VERDICTS[one.expected.action], one.expected.reason
-            assert (said.verdict, said.reason.name.lower()) == expected, str(one)
+            action = Action.DENY if said.audited else ACTIONS[said.verdict]
+            heard = action, said.reason.name.lower(), said.audited
+            wanted = one.expected
+            assert heard == (wanted.action, wanted.reason, wanted.audited), str(one)
             compared += 1
 
     datapath.kernel.set_failsafe(frozenset({SSH.key(), DNS.key()}))
