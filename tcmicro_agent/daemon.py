@@ -40,7 +40,6 @@ STEPS = {  # of the loop, by what the log says when one fails
     "configuration": messages.CONFIG_REFUSED,
     "hooks": messages.HOOKS_FAILED,
     "upkeep": messages.UPKEEP_FAILED,
-    "probe": messages.PROBE_FAILED,
     "metrics": messages.LISTEN_FAILED,
 }
 
@@ -104,7 +103,7 @@ class Daemon:
             self._attempt("metrics", self._listen)
         self._attempt("hooks", self._keep_attached)
         self._attempt("upkeep", self._keep_up)
-        self._attempt("probe", self._look_whether_it_enforces)
+        self._say(self._look_whether_it_enforces())
 
     def _attempt(self, step: str, act: Callable[[], list[Event]]) -> None:
         """One step fails alone, and says so once."""

@@ -221,11 +221,5 @@ NOT_ENFORCING = Message(
     "not enforcing: {why}: {detail}",
     "the table of reasons in docs/metrics.md says what to do about each",
 )
-PROBE_FAILED = Message(
-    "TCMA0406",
-    Level.ERROR,
-    "self-probe: {problem}",
-    "what the problem says; whether the host enforces is unknown, and tc_micro_enforcing says 0",
-)
 
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Message))
