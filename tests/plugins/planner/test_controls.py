@@ -9,6 +9,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.controls imp
     MOST,
     controls,
 )
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.hosts import Host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,15 @@ def test_partner_of_a_changed_host_is_no_control_while_there_are_others():
     waves = waves_of(fleet(200, groups=2, domains=5))
     for wave, others in list(zip(waves, controls(waves, 7), strict=True))[:3]:
         assert not {host.ha_group for host in wave} & {host.ha_group for host in others}
+
+
+def test_partner_is_no_control_even_where_it_is_most_alike():
+    changed = Host("web1", "c", "r", "s0", "s0/r0", "pair")
+    partner = Host("web2", "c", "r", "s0", "s0/r0", "pair")
+    others = [Host(f"far{n}", "c", "r", "s1", "s1/r1") for n in range(20)]
+    matched = controls([[changed], [Host("next", "c", "r")], [partner, *others]], 7)[0]
+    assert partner not in matched
+    assert len(matched) == 20
 
 
 def test_last_wave_has_nobody_to_be_compared_with():

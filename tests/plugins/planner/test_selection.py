@@ -8,6 +8,7 @@ from itertools import accumulate
 import pytest
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import selection, stages
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.hosts import Host
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.picking import cap
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,6 +108,13 @@ def test_tenth_of_a_failure_domain_is_kept_where_the_wave_has_room_elsewhere(cou
     used = Counter(host.domain for host in first.hosts)
     if sum(allowed.values()) >= len(first.hosts):
         assert all(used[name] <= allowed[name] for name in used)
+
+
+def test_tenth_is_kept_where_equal_shares_would_not_keep_it():
+    hosts = [Host(f"a{n}", "c", "r", "s0", "s0/small") for n in range(19)]
+    hosts += [Host(f"b{n}", "c", "r", "s0", "s0/large") for n in range(40)]
+    first, *_ = select(hosts, ["5 hosts", 100]).waves
+    assert Counter(host.domain for host in first.hosts) == {"s0/small": 1, "s0/large": 4}
 
 
 def test_default_stages_of_a_hundred_hosts():

@@ -57,20 +57,19 @@ class Batch:
 
 
 class Picker:
-    """Hosts that no wave has yet. Takes them in order of `rank`, so that the order of the input says nothing."""
+    """Hosts that no wave has yet. Nothing depends on the order they come in: every tie is broken by their ranks."""
 
-    def __init__(self, hosts: Iterable[Host], seed: int) -> None:
+    def __init__(self, hosts: Sequence[Host], seed: int) -> None:
         self._ranks = {host.name: rank(seed, host.name) for host in hosts}
-        ranked = sorted(hosts, key=lambda host: self._ranks[host.name])
-        self.left = {host.name: host for host in ranked}
+        self.left = {host.name: host for host in hosts}
         self.covered: set[str] = set()
-        self._members = Counter(host.ha_group for host in ranked if host.ha_group)
-        self._sizes = Counter(host.domain for host in ranked)
+        self._members = Counter(host.ha_group for host in hosts if host.ha_group)
+        self._sizes = Counter(host.domain for host in hosts)
         self._used: Counter[str] = Counter()
-        self._places = _places(ranked, seed)
-        self._classes = _by_size(ranked, seed)
+        self._places = _places(hosts, seed)
+        self._classes = _by_size(hosts, seed)
         self._queues: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-        for host in ranked:
+        for host in hosts:
             self._queue(host)
 
     def fill(self, batch: Batch, rings: Sequence[str], covered: set[str] | None = None) -> None:
