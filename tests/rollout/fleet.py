@@ -6,6 +6,7 @@ state of a host in a file. Connections fail as ssh would. All else runs: ansible
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +123,24 @@ class Fleet:
             if (state["transaction"] or {}).get("state") == "pending":
                 self.change(host, transaction={**state["transaction"], "deadline": 0})
 
+    def shorten_trials(self, seconds: int) -> None:
+        for host in self.waiting():
+            change = {**self.state(host)["transaction"], "deadline": time.time() + seconds}
+            self.change(host, transaction=change)
+
+    def settle(self) -> None:
+        """What hosts had begun when the controller died, they end."""
+        for host in self.hosts:
+            with (self.folder / "hosts" / host / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def waves_in_order(self) -> bool:
+        """No wave was begun before the one before it had passed."""
+        kinds = "kind IN ('wave 1', 'wave 2')"
+        events = self.journal(f"SELECT kind, text FROM events WHERE {kinds} ORDER BY seq")
+        passed = events.index(("wave 1", "passed"))
+        return [kind for kind, _ in events[: passed + 1]].count("wave 2") == 0
+
     def calls(self, host: str, action: str | None = None) -> list[dict]:
         path = self.folder / "hosts" / host / "calls"
         found = (
@@ -146,6 +166,25 @@ class Fleet:
     def journal(self, query: str) -> list[tuple]:
         with sqlite3.connect(self.rollouts / "journal.db") as connection:
             return connection.execute(query).fetchall()
+
+    def applied(self) -> list[str]:
+        """Hosts that the journal knows to be changed."""
+        if not (self.rollouts / "journal.db").exists():
+            return []
+        query = "SELECT host FROM hosts WHERE state = 'applied' ORDER BY place"
+        try:
+            return [host for (host,) in self.journal(query)]
+        except sqlite3.OperationalError:  # it is being made
+            return []
+
+    def expired(self, host: str) -> dict:
+        """A host after it was asked once more, which is when it looks at its clock."""
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import fakehost_state as f; f.Host()"
+        environment = {**os.environ, "FAKE_HOST": str(self.folder / "hosts" / host)}
+        subprocess.run(
+            [sys.executable, "-c", code, str(self.folder / "hosts")], env=environment, check=True
+        )
+        return self.state(host)
 
     def rollout(self) -> str:
         return self.journal("SELECT id FROM rollouts ORDER BY created DESC")[0][0]

@@ -263,7 +263,7 @@ def _stop(journal: Journal, record: Record, number: int, verdict: Answer) -> Non
 def guilty(record: Record) -> list[str]:
     """Digests that a failed verdict speaks against: those of the release, or the bundles of the hosts that failed."""
     if record.kind == "release":
-        return list(record.request.get("digests", ()))
+        return sorted(record.request.get("digests", {}).values())
     named = course.failed_hosts(record) or {
         row.host for row in record.hosts.values() if row.state in TOUCHED
     }
