@@ -94,7 +94,9 @@ class Fleet:
             "tcmicro_agent_artifacts_dir": str(self.folder / "artifacts"),
             "tcmicro_rollouts_dir": str(self.rollouts),
         }
-        group = {"hosts": dict.fromkeys(self.hosts), "vars": shared}
+        half = len(self.hosts) // 2
+        rings = {host: {"tcmicro_ring": "canary"} for host in self.hosts[:half]}
+        group = {"hosts": {**dict.fromkeys(self.hosts), **rings}, "vars": shared}
         document = {"all": {"children": {"tcmicro": group}}}
         (self.folder / "inventory.json").write_text(json.dumps(document))
 
@@ -171,7 +173,7 @@ class Fleet:
         """Hosts that the journal knows to be changed."""
         if not (self.rollouts / "journal.db").exists():
             return []
-        query = "SELECT host FROM hosts WHERE state = 'applied' ORDER BY place"
+        query = "SELECT host FROM hosts WHERE state = 'applied' ORDER BY host"
         try:
             return [host for (host,) in self.journal(query)]
         except sqlite3.OperationalError:  # it is being made
@@ -185,6 +187,11 @@ class Fleet:
             [sys.executable, "-c", code, str(self.folder / "hosts")], env=environment, check=True
         )
         return self.state(host)
+
+    def went_back(self) -> list[list[str]]:
+        """Batches of hosts that were to be taken back, in order."""
+        query = "SELECT text FROM events WHERE kind = 'back intent' ORDER BY seq"
+        return [sorted(text.split(", ")) for (text,) in self.journal(query)]
 
     def rollout(self) -> str:
         return self.journal("SELECT id FROM rollouts ORDER BY created DESC")[0][0]

@@ -84,6 +84,7 @@ class Host:
                 "transaction": None,
                 "drift": [],
             },
+            "facts": {"kernel": "6.1.0-18-amd64", "arch": "x86_64", "distribution": "debian"},
             "problem": "",
         }
 
@@ -136,6 +137,8 @@ class Host:
         if self.state["release"] == version:
             self.note("back")
             return {"changed": False, **report}
+        if args["_ansible_check_mode"]:
+            return {"changed": True, **report}
         self.take_back("it was asked for")
         self.note("back", True)
         self.fault("went back")

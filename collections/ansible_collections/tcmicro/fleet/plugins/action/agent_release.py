@@ -25,6 +25,9 @@ class ActionModule(ActionBase):
         args = dict(self._task.args)
         found = self._artifacts(args) if args.get("state", "present") == "present" else {}
         args["digests"] = {arch: artifact.digest for arch, artifact in found.items()}
+        missing = artifacts.missing(found, args.get("version", ""), args.pop("look", None) or {})
+        if missing and not self._task.check_mode:
+            args.update(self._send(missing))
         ask = self._ask_anew if args.get("state") == "confirmed" else self._ask
         answer = ask(args, task_vars)
         arch = answer.pop("needs_artifact", None)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
 import tempfile
 import time
 from pathlib import Path
@@ -20,11 +21,12 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
     opening,
     steps,
 )
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.database import NAME
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
 
 SPEC = {
-    "step": {"type": "str", "required": True, "choices": ["open", "rollback", *steps.STEPS]},
+    "step": {"type": "str", "required": True, "choices": ["open", "open_back", *steps.STEPS]},
     "journal": {"type": "dict", "required": True},
     "hosts": {"type": "list", "elements": "str", "default": []},
     "looks": {"type": "dict", "default": {}},
@@ -33,7 +35,7 @@ SPEC = {
     "plan": {"type": "dict", "default": {}},
     "wanted": {"type": "dict", "default": {}},
     "request": {"type": "dict", "default": {}},
-    "release": {"type": "raw"},
+    "extension": {"type": "int", "default": 0},
     "patience_s": {"type": "int", "default": 3600},
 }
 
@@ -60,11 +62,12 @@ class ActionModule(ActionBase):
 
     def _take(self, args: dict[str, Any]) -> dict[str, Any]:
         where = args.pop("journal")
-        if args["step"] == "open":
-            return self._open(where, args["request"])
+        if args["step"] in OPENINGS:
+            return self._open(args["step"], where, args["request"])
         journal = Journal(Path(where["directory"]), int(where["epoch"]))
         try:
-            given = {**where, **args, "rollout": where["id"], "check": self._task.check_mode}
+            more = {"rollout": where["id"], "check": self._task.check_mode}
+            given = {"asked": False, **where, **args, **more}
             if args["step"] == "hold":
                 return self._held(journal, given)
             return steps.STEPS[args["step"]](journal, given)
@@ -86,28 +89,48 @@ class ActionModule(ActionBase):
             time.sleep(HEARING_S)
         return answer
 
-    def _open(self, where: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-        """Take the turn. Whoever only checks writes a journal that nobody finds."""
-        if self._task.check_mode and not where.get("rollout"):
-            where = {**where, "directory": tempfile.mkdtemp(prefix="tcmicro-check-")}
+    def _open(self, step: str, where: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+        """Take the turn. Whoever only checks writes to a copy."""
+        directory = Path(where["directory"])
+        if self._task.check_mode:
+            directory = copied(directory)
+        journal, problem = self._journal(directory, needed=step == "open")
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
-        journal = Journal(Path(where["directory"]))
         try:
             epoch = journal.claim(os.getppid())
-            opened = opening.open_rollout(journal, where, request, name)
-            return {
-                **opened,
-                "directory": str(where["directory"]),
-                "epoch": epoch,
-                "digests": _digests(opened, request),
-            }
+            opened = OPENINGS[step](journal, where, request, name)
+            known = {"directory": str(journal.directory), "epoch": epoch}
+            hint = "; ".join(filter(None, [problem, opened["hint"]]))
+            return {**opened, **known, "hint": hint, "digests": _digests(opened, request)}
         finally:
             journal.close()
+
+    @staticmethod
+    def _journal(directory: Path, *, needed: bool) -> tuple[Journal, str]:
+        """The journal; for the way back another one, with what is wrong, where it cannot be used."""
+        try:
+            return Journal(directory), ""
+        except JournalError as exc:
+            if needed:
+                raise
+            return Journal(Path(tempfile.mkdtemp(prefix="tcmicro-rollback-"))), f"{exc}"
+
+
+OPENINGS = {"open": opening.open_rollout, "open_back": opening.open_back}
+
+
+def copied(directory: Path) -> Path:
+    """A copy of the journal that nobody else finds."""
+    place = Path(tempfile.mkdtemp(prefix="tcmicro-check-"))
+    if (directory / NAME).exists():
+        with sqlite3.connect(directory / NAME) as source, sqlite3.connect(place / NAME) as target:
+            source.backup(target)
+    return place
 
 
 def _digests(opened: dict[str, Any], request: dict[str, Any]) -> dict[str, str]:
     """Digests of what is rolled out, by what it is; those of policies are known once they are resolved."""
-    if opened["resume"] or opened["kind"] != "release":
+    if opened.get("resume", True) or opened["kind"] != "release":
         return {}
     found = artifacts.find(opened["subject"], Path(request["artifacts_dir"]))
     return {artifact.path.name: artifact.digest for artifact in found.values()}

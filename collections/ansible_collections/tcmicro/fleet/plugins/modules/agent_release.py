@@ -58,6 +58,11 @@ options:
     description: Take an artifact whose signature is missing or wrong. What is wrong is a warning then.
     type: bool
     default: false
+  look:
+    description:
+      - What M(tcmicro.fleet.agent_info) said of the host. With it an artifact that is not there is sent at once; without it the
+        host is asked first.
+    type: dict
   digests:
     description: SHA-256 of the artifact by machine type. Filled in by the action plugin.
     type: dict
@@ -289,6 +294,7 @@ def main() -> None:
             "artifact": {"type": "path"},
             "timeout": {"type": "float", "default": 60},
             "allow_unsigned": {"type": "bool", "default": False},
+            "look": {"type": "dict"},
             "digests": {"type": "dict"},
             "src": {"type": "path"},
             "signature": {"type": "path"},

@@ -14,15 +14,16 @@ description:
   - Runs once on the controller. Writes what is intended before it is done and what became of it after, and says what comes next;
     so a rollout whose controller was lost goes on where it was, and no host is changed twice.
   - V(open) takes the turn of the journal until this run of C(ansible-playbook) ends. A second one is refused.
+  - V(open_back) does the same for hosts that are to be taken back, also where the journal is lost or cannot be used.
   - V(hold) waits in front of a wave for as long as people hold the rollout with C(tc-micro rollout pause), or until the wave
     is approved.
-  - With C(--check) a journal is written that is thrown away.
+  - With C(--check) a copy of the journal is written that is thrown away.
 options:
   step:
     description: The step.
     type: str
     required: true
-    choices: [open, rollback, plan, retried, hold, change, changed, judged, kept, back, take_back, taken_back, finish]
+    choices: [open, open_back, plan, retried, hold, change, staged, changed, judged, kept, ask_back, back, take_back, taken_back, finish]
   journal:
     description:
       - With V(open) C(directory) of the journal, C(rollout) to go on with, C(abandon) for one that is not gone on with, and
@@ -59,13 +60,14 @@ options:
     description: What M(tcmicro.fleet.gate) returned.
     type: dict
     default: {}
+  extension:
+    description: How often the bake that is judged was extended.
+    type: int
+    default: 0
   patience_s:
     description: With V(hold), how long the rollout is held before everything is taken back.
     type: int
     default: 3600
-  release:
-    description: With V(rollback), the release to go back to. Without it, what each host ran before.
-    type: raw
 extends_documentation_fragment: [tcmicro.fleet.attributes.info]
 seealso:
   - module: tcmicro.fleet.rollout_plan

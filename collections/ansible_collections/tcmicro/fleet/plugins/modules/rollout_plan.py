@@ -67,6 +67,10 @@ options:
     description: Go on with an artifact that has no signature file beside it.
     type: bool
     default: false
+  policy:
+    description: Whether policies are rolled out, and no release.
+    type: bool
+    default: false
   seen:
     description: Looks of M(tcmicro.fleet.agent_info) by host. Without it only the request is checked.
     type: dict

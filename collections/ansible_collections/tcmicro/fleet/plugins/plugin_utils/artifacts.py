@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 NAME = re.compile(r"tcmicro-(?P<version>.+)-(?P<arch>[^-]+)\.tar\.gz")
 VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?")
@@ -43,6 +44,17 @@ def find(version: str, directory: Path) -> dict[str, Artifact]:
             f"there are: {there}. Build it: make artifact VERSION={version}"
         )
     return found
+
+
+def missing(
+    found: Mapping[str, Artifact], version: str, look: Mapping[str, Any]
+) -> Artifact | None:
+    """The artifact that a host lacks, by a look at it; None where it has it, or where only the host can say."""
+    there = (look.get("releases") or {}).get("installed")
+    if there is None or version in there:
+        return None
+    arch = str((look.get("facts") or {}).get("arch"))
+    return found.get(arch) or found.get(ANY_ARCH)
 
 
 def load(path: Path) -> Artifact:

@@ -23,6 +23,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import count
 
 MORE_LOOKS = {"inconclusive": 2, "error": 1}  # after the first; then the wave has failed
 MARGIN_S = 300
+ASKED = "it was asked for"
 HALT_SHARE, HALT_LEAST = 0.2, 2
 UTC = timezone(timedelta(0))
 
@@ -103,7 +104,7 @@ def attest(record: Record, row: HostRow, result: Any, look: Look | None) -> tupl
 
 def ended(record: Record) -> Rollout:
     """The state of a rollout whose hosts were to be taken back."""
-    if record.state is Rollout.HALTED:
+    if record.state is Rollout.HALTED or halted(record):
         return Rollout.HALTED
     touched = [row for row in record.hosts.values() if row.state in TOUCHED]
     back = all(row.state is Host.RESTORED for row in touched)
@@ -136,18 +137,29 @@ def summary(record: Record) -> str:
         done = f"rollout of {name} done: {count(record.hosts)} in {waves} waves passed the gate"
         hint = f"; now set tcmicro_agent_release: {name} in the inventory, so that deploy.yml knows"
         return done + (hint if record.kind == "release" else "")
+    if record.reason == ASKED:
+        return "; ".join([*_halt(record), f"taken back, as asked: {name}", *_tail(record)])
     passed = [number for number, state in record.waves.items() if state is Wave.PASSED]
-    touched = [row for row in record.hosts.values() if row.state in TOUCHED]
-    parts = [
+    head = (
         f"canary of {name} stopped in wave {min(len(passed) + 1, waves)} of {waves} by the gate: "
-        f"{record.reason or 'a wave did not come to a verdict'}",
-        f"touched: {_names(row.host for row in touched)}",
-        *_whereabouts(touched),
-        f"untouched: {count([row for row in record.hosts.values() if row.state is Host.PLANNED])}",
-    ]
-    if record.state is Rollout.HALTED:
-        parts.insert(0, "TAKING BACK WAS HALTED: it fails on too many hosts, look at them first")
-    return "; ".join(parts)
+        f"{record.reason or 'a wave did not come to a verdict'}"
+    )
+    touched = f"touched: {_names(row.host for row in _touched(record))}"
+    return "; ".join([*_halt(record), head, touched, *_tail(record)])
+
+
+def _touched(record: Record) -> list[HostRow]:
+    return [row for row in record.hosts.values() if row.state in TOUCHED]
+
+
+def _halt(record: Record) -> list[str]:
+    halted = record.state is Rollout.HALTED
+    return ["TAKING BACK WAS HALTED: it fails on too many hosts, look at them first"] * halted
+
+
+def _tail(record: Record) -> list[str]:
+    untouched = [row for row in record.hosts.values() if row.state is Host.PLANNED]
+    return [*_whereabouts(_touched(record)), f"untouched: {count(untouched)}"]
 
 
 def _whereabouts(touched: Sequence[HostRow]) -> Iterable[str]:

@@ -271,12 +271,15 @@ class Journal:
             )
             note(connection, self.epoch, rollout, f"wave {number}", state.value)
 
-    def verdict(self, rollout: str, number: int, document: Mapping[str, Any]) -> None:
+    def verdict(
+        self, rollout: str, number: int, document: Mapping[str, Any], *, counted: bool = True
+    ) -> None:
+        """`counted`: whether it is one of those that a bake may be extended by."""
         outcome = str(document["outcome"])
         with self.database.write(self.epoch) as connection:
             connection.execute(
-                "UPDATE waves SET looks = looks + 1 WHERE rollout = ? AND number = ?",
-                (rollout, number),
+                "UPDATE waves SET looks = looks + ? WHERE rollout = ? AND number = ?",
+                (int(counted), rollout, number),
             )
             connection.execute(
                 "INSERT INTO verdicts (rollout, wave, look, outcome, document, time) VALUES (?, ?, "

@@ -23,14 +23,47 @@ def open_rollout(
     allowed = {"allow_denied": str(where.get("allow_denied") or "")}
     if where.get("rollout"):
         record = journal.load(str(where["rollout"]))
-        known = {"id": record.id, "kind": record.kind, "subject": record.subject}
+        known = {"id": record.id, **named(record.kind, record.subject)}
         hint = f"going on with rollout {record.id} ({record.kind} {record.subject})"
         return {**known, "resume": True, **allowed, "hint": hint}
     kind, subject = asked(request)
     _refuse_second(journal, str(where.get("abandon") or ""))
     hint = f"rollout {name}; should this controller be lost, go on with -e rollout={name}"
-    known = {"id": name, "kind": kind, "subject": subject}
+    known = {"id": name, **named(kind, subject)}
     return {**known, "resume": False, **allowed, "hint": hint}
+
+
+def open_back(
+    journal: Journal, where: Mapping[str, Any], request: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """A rollout to take back; one that no journal knows any more is taken back by what hosts have recorded themselves."""
+    rollout, lost = str(where.get("rollout") or ""), not journal.recent(1)
+    if rollout and not lost:
+        record = journal.load(rollout)
+        hint = f"taking back rollout {record.id} ({record.kind} {record.subject})"
+        return {
+            "id": record.id,
+            **named(record.kind, record.subject),
+            "new": False,
+            "asked": True,
+            "hint": hint,
+        }
+    for row in journal.unfinished():
+        journal.state(row["id"], Rollout.ABANDONED, f"hosts were taken back by {name}")
+    hint = f"taking back as rollout {name}, each host by its own record"
+    if rollout:
+        hint += f"; the journal is empty and knows nothing of rollout {rollout}"
+    subject = str(request.get("release") or "the release before")
+    return {"id": name, **named("release", subject), "new": True, "asked": True, "hint": hint}
+
+
+RESULTS = {"release": "tcmicro_agent_installed", "policy": "tcmicro_policy_change"}
+KEPT = {"release": "tcmicro_kept", "policy": "tcmicro_policy_kept"}
+
+
+def named(kind: str, subject: str) -> dict[str, str]:
+    """`result`, `kept`: the variables in which a host has the result of its change, and of being told to keep it."""
+    return {"kind": kind, "subject": subject, "result": RESULTS[kind], "kept": KEPT[kind]}
 
 
 def asked(request: Mapping[str, Any]) -> tuple[str, str]:

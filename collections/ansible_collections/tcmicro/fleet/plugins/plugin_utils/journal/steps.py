@@ -78,6 +78,8 @@ def plan(journal: Journal, given: Given) -> Answer:
 
 def waves_of(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Number and hosts of each wave of a plan."""
+    if "wave_of" not in plan:
+        return list(plan.get("waves", ()))
     if "plan" in plan:
         return list(plan["plan"]["waves"])
     numbers = plan["wave_of"]
@@ -189,7 +191,43 @@ def change(journal: Journal, given: Given) -> Answer:
             journal.wave(record.id, number, Wave.CHANGING)
             journal.intend(record.id, "apply", apply)
             journal.due(record.id, dict.fromkeys(apply, _deadline(record)))
-    return {"next": "keep" if judged else "judge", "apply": apply}
+    controls = controls_of(record, number)
+    return {"next": "keep" if judged else "judge", "apply": apply, "controls": controls}
+
+
+def controls_of(record: Record, number: int) -> list[str]:
+    """Hosts that a wave is compared with, as planned."""
+    waves = waves_of(record.plan)
+    return next((list(w.get("controls", ())) for w in waves if w["number"] == number), [])
+
+
+def course_of_bake(record: Record, number: int) -> Answer:
+    """What the next bake of a wave needs to know. Looks that another controller took count as verdicts, not as bakes."""
+    rows = record.of_wave(number)
+    return {
+        "failures": {row.host: row.failure for row in rows if row.failure},
+        "controls": controls_of(record, number),
+    }
+
+
+def staged(journal: Journal, given: Given) -> Answer:
+    """May policies be made live that were compared with the live ones? What they decide otherwise is the first gate."""
+    rollout, hosts = given["rollout"], given["hosts"]
+    record = journal.load(rollout)
+    number = next(n for n, state in record.waves.items() if state is Wave.CHANGING)
+    known = {"apply": hosts, "controls": controls_of(record, number)}
+    if given["check"] or not hosts:
+        return {"next": "judge", **known}
+    failed = {host: what_failed(given["results"].get(host)) for host in hosts}
+    told = [f"{host}: not staged: {text}" for host, text in failed.items() if text]
+    verdict = normal({"outcome": "fail", "reasons": told} if told else given["verdict"])
+    following = course.after_verdict(verdict["outcome"], given["extension"] + 1)
+    with journal.database.write(journal.epoch):
+        journal.verdict(rollout, number, verdict, counted=False)
+        if following == "stop":
+            _stop(journal, journal.load(rollout), number, verdict)
+    following = {"keep": "judge", "judge": "again", "stop": "stop"}[following]
+    return {"next": following, **known, "extension": given["extension"] + 1}
 
 
 def changed(journal: Journal, given: Given) -> Answer:
@@ -199,19 +237,15 @@ def changed(journal: Journal, given: Given) -> Answer:
     outcomes = {h: (Host.LOST if text else Host.APPLIED, text) for h, text in applied.items()}
     with journal.database.write(journal.epoch):
         journal.done(record.id, "apply", outcomes)
-        journal.due(record.id, dict.fromkeys(applied, _deadline(record)))
+        journal.due(record.id, {h: _due(record, text) for h, text in applied.items()})
         record = journal.load(record.id)
         number = next(n for n, state in record.waves.items() if state is Wave.CHANGING)
-        rows = record.of_wave(number)
-        failures = {row.host: row.failure for row in rows if row.failure}
+        known = course_of_bake(record, number)
         if given["check"]:
-            return _foreseen(journal, record, number, failures)
+            return _foreseen(journal, record, number, known["failures"])
     fresh = any(result.get("changed") for result in results.values())
-    return {
-        "next": "judge",
-        "failures": failures,
-        "wait": fresh or len(applied) < len(rows),
-    }
+    wait = fresh or len(applied) < len(record.of_wave(number))
+    return {"next": "judge", **known, "wait": wait, "extension": 0}
 
 
 def _foreseen(journal: Journal, record: Record, number: int, failures: Answer) -> Answer:
@@ -220,6 +254,11 @@ def _foreseen(journal: Journal, record: Record, number: int, failures: Answer) -
     if failures:
         journal.state(record.id, Rollout.STOPPING, f"{failures}")
     return {"next": "stop" if failures else "checked"}
+
+
+def _due(record: Record, failure: str) -> float | None:
+    """A policy is confirmed when it is there, so only one that nobody could confirm goes back by itself."""
+    return _deadline(record) if failure or record.kind == "release" else None
 
 
 def _deadline(record: Record) -> float:
@@ -249,7 +288,8 @@ def judged(journal: Journal, given: Given) -> Answer:
             journal.intend(rollout, "keep", given["hosts"])
         if following == "stop":
             _stop(journal, record, number, verdict)
-    return {"next": following, "failures": {}, "wait": True}
+    known = course_of_bake(record, number)
+    return {"next": following, **known, "wait": True, "extension": given["extension"] + 1}
 
 
 def _stop(journal: Journal, record: Record, number: int, verdict: Answer) -> None:
@@ -305,12 +345,31 @@ def kept(journal: Journal, given: Given) -> Answer:
 # --- the way back, and the end
 
 
+def ask_back(journal: Journal, given: Given) -> Answer:
+    """Somebody wants hosts taken back: those of a rollout, or any, by what they say that they ran before."""
+    rollout, looks = given["rollout"], given["looks"]
+    with journal.database.write(journal.epoch):
+        if given["new"]:
+            release = "" if given["subject"] == "the release before" else given["subject"]
+            rows = [_back_row(host, looks.get(host), release) for host in given["hosts"]]
+            journal.begin(rollout, given["kind"], given["subject"], {})
+            journal.plan(rollout, {"waves": []}, rows)
+        journal.state(rollout, Rollout.STOPPING, "it was asked for")
+    return {}
+
+
+def _back_row(host: str, look: Any, release: str) -> HostRow:
+    """Where the host does not say what it ran before, it is to stay on what it runs."""
+    releases = (look or {}).get("releases") or {}
+    before = release or releases.get("previous") or releases.get("current") or ""
+    return HostRow(host, 1, Host.KEPT, str(releases.get("current") or ""), before, look or {})
+
+
 def back(journal: Journal, given: Given) -> Answer:
     """Who goes back in which order, once a rollout has failed; nobody else. One that was cut is left to be resumed."""
     record = journal.load(given["rollout"])
     wanted = given["hosts"] or list(record.hosts)
-    failed = record.state is Rollout.STOPPING and not given["check"]
-    order = course.order_back(record) if failed else []
+    order = course.order_back(record) if record.state is Rollout.STOPPING else []
     batches = [[record.hosts[h] for h in batch if h in wanted] for batch in order]
     before = {row.host: row.before for row in record.hosts.values()}
     return {"assign": assigned(batch for batch in batches if batch), "before": before}
@@ -333,7 +392,9 @@ def taken_back(journal: Journal, given: Given) -> Answer:
     """What each host attests to be on."""
     record = journal.load(given["rollout"])
     outcomes = {
-        host: course.attest(
+        host: (Host.RESTORED, "")
+        if given["check"]
+        else course.attest(
             record, record.hosts[host], given["results"].get(host), given["looks"].get(host)
         )
         for host in given["hosts"]
@@ -352,7 +413,7 @@ def finish(journal: Journal, given: Given) -> Answer:
     record = journal.load(record.id)
     return {
         "state": record.state.value,
-        "passed": record.state is Rollout.DONE,
+        "passed": record.state is Rollout.DONE or (given["asked"] and record.state is Rollout.BACK),
         "summary": course.summary(record) if not given["check"] else "checked; nothing was changed",
     }
 
@@ -362,9 +423,11 @@ STEPS: dict[str, Callable[[Journal, Given], Answer]] = {
     "retried": retried,
     "hold": hold,
     "change": change,
+    "staged": staged,
     "changed": changed,
     "judged": judged,
     "kept": kept,
+    "ask_back": ask_back,
     "back": back,
     "take_back": take_back,
     "taken_back": taken_back,
