@@ -96,6 +96,18 @@ class VerifySlot:
 
 
 @dataclass(frozen=True)
+class Rehearse:
+    """The way back from a slot that is built, on a control word of its own; `deadline_ms` has to leave room for it."""
+
+    slot: int
+    fallback: int
+    deadline_ms: int
+
+    def __str__(self) -> str:
+        return f"rehearse the way back from slot {self.slot} to slot {self.fallback}"
+
+
+@dataclass(frozen=True)
 class SaveTransaction:
     transaction: Transaction
 
@@ -116,6 +128,17 @@ class Flip:
 
 
 @dataclass(frozen=True)
+class Examine:
+    """The host under a policy that waits to be confirmed; it is taken back at once when something is amiss."""
+
+    transaction: Transaction
+    word: Word
+
+    def __str__(self) -> str:
+        return f"examine the host under generation {self.transaction.generation}"
+
+
+@dataclass(frozen=True)
 class Record:
     """The books after a change that needs no confirmation."""
 
@@ -131,8 +154,10 @@ Op = Union[
     ClearSlot,
     FillSlot,
     VerifySlot,
+    Rehearse,
     SaveTransaction,
     Flip,
+    Examine,
     Record,
     StartComparison,
     SetTrial,
@@ -184,11 +209,12 @@ def plan_policy(
     word, header = observed.word, tables.header
     deadline = transaction.deadline_ms if transaction else 0
     ops = _build(observed, bundle, tables)
+    flip = Flip(word, Word(tables.slot, word.active, deadline))
     if transaction:
-        ops.append(SaveTransaction(transaction))
-    ops.append(Flip(word, Word(tables.slot, word.active, deadline)))
-    if not transaction:
-        ops.append(Record(header.generation, header.digest))
+        rehearsal = Rehearse(tables.slot, word.active, deadline)
+        ops += [rehearsal, SaveTransaction(transaction), flip, Examine(transaction, flip.desired)]
+    else:
+        ops += [flip, Record(header.generation, header.digest)]
     if tables.slot == observed.trial.slot:
         ops.append(EndTrial())
     elif observed.staged and observed.staged.digest == header.digest:

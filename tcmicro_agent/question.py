@@ -166,14 +166,14 @@ def model(question: Question, bundle: Bundle | None, failsafe: Iterable[Failsafe
     rule = verdict.rule or f"default/{question.direction.value}"
     who = verdict.identity
     found = Opinion(verdict.action, verdict.reason.value, rule, who, verdict.audited)
-    spared = "failsafe" if any(_keeps_open(f, question) for f in failsafe) else ""
+    spared = "failsafe" if any(keeps_open(f, question) for f in failsafe) else ""
     spared = spared or ("dhcp" if _is_dhcp(question) else "")
     if verdict.action is Action.ALLOW or not spared:
         return found
     return Opinion(Action.ALLOW, spared, rule, verdict.identity)
 
 
-def _keeps_open(entry: Failsafe, question: Question) -> bool:
+def keeps_open(entry: Failsafe, question: Question) -> bool:
     """Both legs of what the failsafe names: our port for ingress, the peer's for egress."""
     calls_us = question.direction is Direction.INGRESS
     ours, theirs = (

@@ -6,13 +6,15 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tcmicro_agent import abi, plan, tables
+from tcmicro_agent import abi, plan, release, tables
 from tcmicro_agent.abi import SlotHeader, TransitionResult, Word
 from tcmicro_agent.datapath import trial as trial_maps
 from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import NEVER, Kernel
-from tcmicro_agent.errors import RefusedError, TcmicroError
-from tcmicro_agent.executor import Executor
+from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.evidence import LATEST_S, Requirement
+from tcmicro_agent.executor import Examiner, Executor, TakenBackError
+from tcmicro_agent.inspection import Inspection
 from tcmicro_agent.local import NOTHING, LocalRule, Moment, combine
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.policy import windows
@@ -21,15 +23,9 @@ from tcmicro_agent.store import Books, Store
 from tcmicro_agent.transaction import State, Transaction, classify, settle
 
 
-class TakenBackError(TcmicroError):
-    """The change was not confirmed in time; the kernel has restored what ruled before."""
-
-    exit_code = 8
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a policy change. `transaction` is set while it waits to be confirmed."""
+    """Result of a policy change. `transaction` is set while it has a deadline."""
 
     changed: bool
     generation: int
@@ -41,11 +37,18 @@ class Outcome:
 class Agent:
     """This host: its kernel side and its files."""
 
-    def __init__(self, kernel: Kernel, store: Store, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        store: Store,
+        clock: Clock | None = None,
+        examiner: Examiner | None = None,
+    ) -> None:
         self.kernel = kernel
         self.store = store
         self.clock = clock or Clock()
-        self._executor = Executor(kernel, store)
+        examiner = examiner or Inspection(kernel, store.config, release.object_path())
+        self._executor = Executor(kernel, store, self.clock, examiner)
 
     # --- observing ---
 
@@ -58,7 +61,7 @@ class Agent:
     def transaction(self) -> Transaction | None:
         """The last transaction as the kernel sees it now; writes nothing."""
         found = self.store.transaction()
-        if found is None or found.state is not State.PENDING:
+        if found is None or not found.open:
             return found
         if not self.kernel.loaded or found.boot_id != self.clock.boot_id():
             return found.ended(State.REVERTED)
@@ -67,7 +70,7 @@ class Agent:
         word = classify(
             found, live_generation=seen.armed.generation, pending=seen.pending, expired=expired
         )
-        return settle(found, word)
+        return settle(found, word, seen.word.deadline_ms)
 
     # --- changing policy ---
 
@@ -77,13 +80,17 @@ class Agent:
         *,
         confirm_within: int = 0,
         dry_run: bool = False,
+        evidence: Requirement = Requirement.NONE,
         admit: Callable[[], None] = lambda: None,
     ) -> Outcome:
-        """Makes a bundle live, for `confirm_within` seconds or (0) for good; `admit` may refuse it under the lock."""
+        """Makes a bundle live, for `confirm_within` seconds or (0) for good; `evidence` is what its confirmation has to
+        show, and `admit` may refuse it under the lock."""
         with self.store.lock():
             self.settle()
             admit()
-            return self.change(bundle, confirm_within=confirm_within, dry_run=dry_run)
+            return self.change(
+                bundle, confirm_within=confirm_within, dry_run=dry_run, evidence=evidence
+            )
 
     def restore(self, ceiling: Mode) -> Outcome | None:
         """Makes the confirmed bundle live when it ought to be and is not; None when there is nothing to do."""
@@ -95,31 +102,66 @@ class Agent:
             outcome = self.change(bundle) if bundle else None
         return outcome if outcome and outcome.changed else None
 
-    def confirm(self, transaction_id: str, token: str) -> Outcome:
-        """Makes the pending change permanent; a compare and swap in the kernel, so late is late."""
+    def confirm(
+        self,
+        transaction_id: str,
+        token: str,
+        *,
+        lease: int = 0,
+        admit: Callable[[], None] = lambda: None,
+        accept: Callable[[Transaction], None] = lambda _: None,
+    ) -> Outcome:
+        """Keeps the pending change, for good or (`lease`) for so many seconds. `admit` may refuse whoever asks,
+        `accept` what they show for it; both under the lock."""
         with self.store.lock():
-            pending = self._pending(transaction_id, token)
-            if pending.state is State.CONFIRMED:
-                return _outcome(pending, changed=False)
-            # Ours until its deadline; the word as it is now may be that of a fallback latched a moment ago.
-            word = replace(self.observe().word, deadline_ms=pending.deadline_ms)
-            result = self._executor.transition(word, replace(word, deadline_ms=0))
-            if result is not TransitionResult.SWAPPED:
-                self.settle()
-                raise _taken_back(pending)
-            self._executor.record(pending.generation, pending.digest)
-            self.store.save_transaction(pending.ended(State.CONFIRMED))
-            return _outcome(pending, changed=True)
+            admit()
+            found = self.open_transaction(transaction_id, token)
+            if found.state is State.CONFIRMED or (found.state is State.LEASED and lease):
+                return outcome_of(found, changed=False)
+            if found.state is State.LEASED:
+                raise RefusedError(
+                    f"transaction {transaction_id} is confirmed already, under a lease",
+                    hint="keep it for good: tc-micro policy commit",
+                )
+            self.refuse_if_late(found)
+            accept(found)
+            return self.extend(found, lease)
 
-    def revert(self) -> Outcome:
-        """Takes a pending change back now."""
+    def extend(self, found: Transaction, lease: int) -> Outcome:
+        """Moves the deadline of an open change to `lease` seconds from now, or (0) ends it: a compare and swap in the
+        kernel, so late is late. Under the lock."""
+        # Ours until its deadline; the word as it is now may be that of a fallback latched a moment ago.
+        word = replace(self.observe().word, deadline_ms=found.deadline_ms)
+        deadline_ms = self.clock.boot_ms() + lease * 1000 if lease else 0
+        result = self._executor.transition(word, replace(word, deadline_ms=deadline_ms))
+        if result is not TransitionResult.SWAPPED:
+            self.settle()
+            raise _taken_back(found)
+        if not lease:
+            self._executor.record(found.generation, found.digest)
+        after = found.leased(deadline_ms) if lease else found.ended(State.CONFIRMED)
+        self.store.save_transaction(after)
+        return outcome_of(after, changed=True)
+
+    def refuse_if_late(self, found: Transaction) -> None:
+        """Too near the deadline nobody could tell any more how it ends. Past it the kernel says so itself."""
+        left = (found.deadline_ms - self.clock.boot_ms()) / 1000
+        if 0 < left < LATEST_S:
+            raise RefusedError(
+                f"transaction {found.id}: {left:.1f} s are left, at least {LATEST_S} are needed",
+                hint="the kernel takes it back; apply it again",
+            )
+
+    def revert(self, *, admit: Callable[[], None] = lambda: None) -> Outcome:
+        """Takes a change back that is not kept for good yet, now."""
         with self.store.lock():
-            pending = self.settle()
-            if pending is None or pending.state is not State.PENDING:
+            admit()
+            found = self.settle()
+            if found is None or not found.open:
                 raise RefusedError("no change is waiting to be confirmed")
             word = self.observe().word
             self._executor.transition(word, Word(word.fallback, word.fallback, 0))
-            self.store.save_transaction(pending.ended(State.REVERTED))
+            self.store.save_transaction(found.ended(State.REVERTED))
             self.execute(self.tending())
             live = self.observe().live
             return Outcome(changed=True, generation=live.generation, digest=live.digest)
@@ -175,7 +217,14 @@ class Agent:
         phase = windows.phase(bundle, self.clock.wall_s())
         return self.store.books().phases.get(header.generation) == phase
 
-    def change(self, bundle: Bundle, *, confirm_within: int = 0, dry_run: bool = False) -> Outcome:
+    def change(
+        self,
+        bundle: Bundle,
+        *,
+        confirm_within: int = 0,
+        dry_run: bool = False,
+        evidence: Requirement = Requirement.NONE,
+    ) -> Outcome:
         """`apply` under the lock, with everything settled."""
         observed = self.observe()
         plan.refuse_if_pending(observed)
@@ -185,7 +234,9 @@ class Agent:
         current = self._is_current(bundle, observed.live) and self.holds_local(observed.live, local)
         if plan.is_live(observed, digest, built) and current:
             return Outcome(changed=False, generation=observed.live.generation, digest=digest)
-        pending = self._arm(observed, built.header, confirm_within) if confirm_within else None
+        pending = None
+        if confirm_within:
+            pending = self._arm(observed, built.header, confirm_within, evidence)
         ops = plan.plan_policy(observed, bundle, built, pending)
         if not dry_run:
             self.store.save_books(books)
@@ -288,7 +339,9 @@ class Agent:
             return plan.spare_slot(observed), following
         return plan.place(observed, bundles.digest(bundle), mode, following)
 
-    def _arm(self, observed: plan.Observed, header: SlotHeader, seconds: int) -> Transaction:
+    def _arm(
+        self, observed: plan.Observed, header: SlotHeader, seconds: int, evidence: Requirement
+    ) -> Transaction:
         return Transaction(
             id=secrets.token_hex(4),
             token=secrets.token_hex(16),
@@ -298,9 +351,11 @@ class Agent:
             previous_generation=observed.live.generation,
             deadline_ms=self.clock.boot_ms() + seconds * 1000,
             boot_id=self.clock.boot_id(),
+            evidence=evidence,
         )
 
-    def _pending(self, transaction_id: str, token: str) -> Transaction:
+    def open_transaction(self, transaction_id: str, token: str) -> Transaction:
+        """The last one, settled, if it has that token and was not taken back. Under the lock."""
         found = self.settle()
         if found is None or found.id != transaction_id:
             raise RefusedError(f"transaction {transaction_id} is not known here")
@@ -326,8 +381,14 @@ def effective_mode(ceiling: Mode, policy: Mode) -> Mode:
     return Mode.PROTECT if ceiling is policy is Mode.PROTECT else Mode.MONITOR
 
 
-def _outcome(transaction: Transaction, *, changed: bool) -> Outcome:
-    return Outcome(changed=changed, generation=transaction.generation, digest=transaction.digest)
+def outcome_of(transaction: Transaction, *, changed: bool) -> Outcome:
+    """Of a change that is confirmed; `transaction` where it is so under a lease only."""
+    return Outcome(
+        changed=changed,
+        generation=transaction.generation,
+        digest=transaction.digest,
+        transaction=transaction if transaction.open else None,
+    )
 
 
 def _taken_back(transaction: Transaction) -> TakenBackError:

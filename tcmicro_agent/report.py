@@ -14,7 +14,7 @@ from tcmicro_agent.datapath import host, rates
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.interfaces import Interface, left_out
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.transaction import State, Transaction
+from tcmicro_agent.transaction import Transaction
 from tcmicro_agent.version import VERSION
 
 MAX_LISTENERS = 20
@@ -187,7 +187,7 @@ def transaction(found: Transaction | None, now_ms: int) -> dict[str, Any] | None
         "generation": found.generation,
         "digest": found.digest,
         "previous_generation": found.previous_generation,
-        "deadline_in_s": round(left, 1) if found.state is State.PENDING else None,
+        "deadline_in_s": round(left, 1) if found.open else None,
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tcmicro_agent import messages, plan, tables
 from tcmicro_agent.abi import SlotHeader
 from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.evidence import Requirement
 from tcmicro_agent.messages import Event
 from tcmicro_agent.policy.model import Bundle, Mode
 from tcmicro_agent.reconcile import Agent, Outcome, effective_mode
@@ -74,6 +75,7 @@ def promote(
     *,
     confirm_within: int = 0,
     dry_run: bool = False,
+    evidence: Requirement = Requirement.NONE,
     readmit: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Makes the staged slot the live one, as it is; flows it opened go on without being judged again. `readmit`
@@ -95,7 +97,9 @@ def promote(
             )
         if not dry_run:
             agent.execute(_other_mode(agent, agent.store.config().mode))
-        outcome = agent.change(bundle, confirm_within=confirm_within, dry_run=dry_run)
+        outcome = agent.change(
+            bundle, confirm_within=confirm_within, dry_run=dry_run, evidence=evidence
+        )
         if not outcome.changed and not dry_run:
             agent.execute([EndTrial()])  # the same content is live: nothing is left to compare
         return outcome

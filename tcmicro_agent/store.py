@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tcmicro_agent import config as configuration
 from tcmicro_agent import local, trial
@@ -155,6 +155,17 @@ class Store:
     def save_transaction(self, value: transactions.Transaction) -> None:
         write_document(self.var / "txn.json", value.to_document())
 
+    def epoch(self) -> int:
+        """The highest epoch of a controller that was heard here; 0 before there was one."""
+        path = self.var / "floors/epoch"
+        text = read_bytes(path).decode(errors="replace").strip() if path.exists() else "0"
+        if not text.isdigit():
+            raise StoreError(f"{path}: {text[:40]!r} is no number")
+        return int(text)
+
+    def save_epoch(self, value: int) -> None:
+        write(self.var / "floors/epoch", b"%d\n" % value)
+
     def comparison(self) -> Comparison | None:
         """What the staged policy is compared with, and since when; None when nothing is staged."""
         path = self.var / "staged.json"
@@ -189,12 +200,19 @@ class Store:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def _open_lock(self) -> IO[str]:
+        path = self.var / "lock"
+        try:
+            self.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return path.open("a")
+        except OSError as exc:
+            raise StoreError(f"{path}: {exc.strerror}; nothing was changed") from exc
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Alone on this host among those who change something. Raises LockedError after five seconds."""
-        self.var.mkdir(parents=True, exist_ok=True, mode=0o700)
         deadline = time.monotonic() + LOCK_PATIENCE_S
-        with (self.var / "lock").open("a") as handle:
+        with self._open_lock() as handle:
             while True:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from tcmicro_agent.datapath.predecessors import Predecessor
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sessions import to_judge_again
-from tcmicro_agent.transaction import State, Transaction
+from tcmicro_agent.transaction import Transaction
 
 
 @dataclass(frozen=True)
@@ -149,14 +149,8 @@ def _refuse_what_cannot_be_rebuilt(agent: Agent, before: list[Predecessor]) -> N
     names = " and ".join(map(str, before))
     found, ours = agent.store.transaction(), agent.transaction()
     left = (found.deadline_ms - agent.clock.boot_ms()) / 1000 if found else 0
-    elsewhere = ours is not None and ours.state is not State.PENDING
-    if (
-        found
-        and found.state is State.PENDING
-        and elsewhere
-        and left > 0
-        and _same_boot(agent, found)
-    ):
+    elsewhere = ours is not None and not ours.open
+    if found and found.open and elsewhere and left > 0 and _same_boot(agent, found):
         raise RefusedError(
             f"{names} enforces generation {found.generation}, which waits to be confirmed for {left:.0f} s more: "
             f"it stays as it is",

@@ -1,4 +1,5 @@
-"""The dead-man transaction of one policy change: armed with a deadline, then confirmed or taken back.
+"""The dead-man transaction of one policy change: armed with a deadline, then confirmed, under a lease first or for good
+at once, or taken back.
 
 The kernel decides what is in force; the file only remembers what was tried. `settle` compares the two and says
 how the story ended. It is a table: every combination is listed, and the tests walk all of them.
@@ -12,20 +13,23 @@ from enum import Enum
 from typing import Any
 
 from tcmicro_agent.errors import BundleError
+from tcmicro_agent.evidence import Requirement
 from tcmicro_agent.jsonutil import Reader, read
 
 
 class State(Enum):
-    """Of a transaction: pending has a deadline ahead, the others are final."""
+    """Of a transaction: pending and leased have a deadline ahead, the others are final."""
 
     PENDING = "pending"
-    CONFIRMED = "confirmed"
+    LEASED = "leased"  # confirmed, until the lease runs out
+    CONFIRMED = "confirmed"  # for good
     REVERTED = "reverted"
 
 
 @dataclass(frozen=True)
 class Transaction:
-    """One change of policy; `deadline_ms` counts milliseconds since boot `boot_id`."""
+    """One change of policy. Times count milliseconds since boot `boot_id`; `flipped_ms` is the moment by which it
+    ruled, 0 before somebody has seen it rule. `evidence`: what a confirmation has to show."""
 
     id: str
     token: str
@@ -35,12 +39,22 @@ class Transaction:
     previous_generation: int
     deadline_ms: int
     boot_id: str
+    evidence: Requirement = Requirement.NONE
+    flipped_ms: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether its deadline still decides."""
+        return self.state in (State.PENDING, State.LEASED)
 
     def ended(self, state: State) -> Transaction:
         return replace(self, state=state)
 
+    def leased(self, deadline_ms: int) -> Transaction:
+        return replace(self, state=State.LEASED, deadline_ms=deadline_ms)
+
     def to_document(self) -> dict[str, Any]:
-        return {**vars(self), "state": self.state.value}
+        return {**vars(self), "state": self.state.value, "evidence": self.evidence.value}
 
 
 class Word(Enum):
@@ -52,7 +66,8 @@ class Word(Enum):
     OTHER = "another generation is live, or none"
 
 
-# How a pending transaction ends, by what the kernel holds. Final ones stay as they are.
+# What an open transaction comes to, by what the kernel holds. A leased one stays leased while it is armed; final ones
+# stay as they are.
 SETTLEMENT: Mapping[Word, State] = {
     Word.ARMED: State.PENDING,
     Word.EXPIRED: State.REVERTED,
@@ -61,11 +76,16 @@ SETTLEMENT: Mapping[Word, State] = {
 }
 
 
-def settle(transaction: Transaction, word: Word) -> Transaction:
-    """The transaction as it stands now."""
-    if transaction.state is not State.PENDING:
+def settle(transaction: Transaction, word: Word, deadline_ms: int) -> Transaction:
+    """The transaction as it stands now; `deadline_ms` is that of the word. Another one than we noted is a lease whose
+    giver was cut before it could write it down."""
+    if not transaction.open:
         return transaction
-    return transaction.ended(SETTLEMENT[word])
+    if word is not Word.ARMED:
+        return transaction.ended(SETTLEMENT[word])
+    return (
+        transaction if deadline_ms == transaction.deadline_ms else transaction.leased(deadline_ms)
+    )
 
 
 def classify(
@@ -93,4 +113,6 @@ def _read(doc: Reader) -> Transaction:
         previous_generation=doc.get_int("previous_generation", 0, 2**32 - 1, "generation"),
         deadline_ms=doc.get_int("deadline_ms", 0, 2**56 - 1, "deadline"),
         boot_id=doc.get_str("boot_id"),
+        evidence=doc.get_enum("evidence", Requirement, Requirement.NONE),
+        flipped_ms=doc.get_int("flipped_ms", 0, 2**56 - 1, "moment", 0),
     )

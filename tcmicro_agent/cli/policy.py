@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tcmicro_agent.cli import answers, authoring, imports, local, staged, verbs
+from tcmicro_agent.cli import answers, authoring, imports, local, probation, staged, verbs
 from tcmicro_agent.cli.arguments import (
     MAX_CONFIRM_S,
     MIN_CONFIRM_S,
@@ -42,6 +42,8 @@ def add_verbs(add: Adder) -> None:
         help=f"take it back unless confirmed ({MIN_CONFIRM_S}-{MAX_CONFIRM_S}; default: keep it)",
     )
     apply.add_argument("--dry-run", action="store_true", help="say what would be done")
+    probation.add_requirement(apply)
+    probation.add_epoch(apply)
     add_outcome_verbs(add)
     listing = add("list", verbs.policy_list, "the live rules with their hits and sources")
     listing.add_argument("--local", action="store_true", help="only this host's temporary rules")
@@ -53,11 +55,8 @@ def add_verbs(add: Adder) -> None:
 
 
 def add_outcome_verbs(add: Adder) -> None:
-    """How a pending change ends; `txn` has the same ones."""
-    confirm = add("confirm", verbs.policy_confirm, "keep the pending change")
-    confirm.add_argument("id", metavar="ID")
-    confirm.add_argument("--token", required=True, help="as policy apply said it")
-    add("revert", verbs.policy_revert, "take the pending change back now")
+    """How a change ends that is not kept yet; `txn` has the same ones."""
+    probation.add_verbs(add, confirm_seconds)
 
 
 def add_txn_verbs(add: Adder) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import admission, report, staging, trial_report
+from tcmicro_agent import admission, probation, report, staging, trial_report
 from tcmicro_agent.cli import verbs
+from tcmicro_agent.cli.probation import add_epoch, add_requirement
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.reconcile import Outcome
 from tcmicro_agent.store import read_document
@@ -56,6 +57,8 @@ def add_verbs(add: Adder, seconds: Callable[[str], int]) -> None:
         metavar="SECONDS",
         help="take it back unless confirmed (default: keep it)",
     )
+    add_requirement(promote)
+    add_epoch(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done")
     differences = add("differences", policy_differences, "what the staged policy decides otherwise")
     differences.add_argument("--limit", type=int, default=100, metavar="N")
@@ -89,11 +92,17 @@ def policy_unstage(_: argparse.Namespace) -> verbs.Result:
 
 def policy_promote(args: argparse.Namespace) -> verbs.Result:
     within, here = args.confirm_within, verbs.agent_for_change()
+
+    def readmit(digest: str) -> None:
+        probation.fence(here.store, args.epoch, dry_run=args.dry_run)
+        admission.readmit(here.store, digest)
+
     promoted = staging.promote(
         here,
         confirm_within=within,
         dry_run=args.dry_run,
-        readmit=lambda digest: admission.readmit(here.store, digest),
+        evidence=args.evidence,
+        readmit=readmit,
     )
     return report.document("PolicyPromote", **verbs.change(promoted, within)), 0
 

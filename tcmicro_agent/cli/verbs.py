@@ -13,6 +13,7 @@ from tcmicro_agent import (
     attachments,
     guard,
     listing,
+    probation,
     release,
     report,
     takeover,
@@ -65,22 +66,22 @@ def policy_apply(args: argparse.Namespace) -> Result:
     gc.disable()  # a large bundle makes a million objects, none of them garbage before the end
     bundle = read_bundle(Path(args.file))
     ticket = admission.examine(here.store, bundle, Path(args.file), args.signature)
+
+    def admit() -> None:
+        probation.fence(here.store, args.epoch, dry_run=args.dry_run)
+        admission.admit(here.store, ticket, dry_run=args.dry_run)
+
     done = here.apply(
         bundle,
         confirm_within=args.confirm_within,
         dry_run=args.dry_run,
-        admit=lambda: admission.admit(here.store, ticket, dry_run=args.dry_run),
+        evidence=args.evidence,
+        admit=admit,
     )
+    seen = probation.connected()
     answer = {**change(done, args.confirm_within), "signature": ticket.document()}
+    answer["connection"] = seen.to_document() if seen else None
     return report.document("PolicyApply", **answer), 0
-
-
-def policy_confirm(args: argparse.Namespace) -> Result:
-    return report.document("PolicyConfirm", **outcome(agent().confirm(args.id, args.token))), 0
-
-
-def policy_revert(_: argparse.Namespace) -> Result:
-    return report.document("PolicyRevert", **outcome(agent().revert())), 0
 
 
 def txn_show(_: argparse.Namespace) -> Result:
@@ -155,4 +156,5 @@ def change(done: Outcome, confirm_within: int) -> dict[str, Any]:
 def _ticket(transaction: Transaction | None, seconds: int) -> dict[str, Any] | None:
     if transaction is None:
         return None
-    return {"id": transaction.id, "token": transaction.token, "deadline_in_s": seconds}
+    ticket = {"id": transaction.id, "token": transaction.token, "deadline_in_s": seconds}
+    return {**ticket, "evidence": transaction.evidence.value}

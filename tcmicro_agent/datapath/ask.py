@@ -36,20 +36,24 @@ class Answer:
 def asking(kernel: Kernel, path: Path) -> Iterator[Callable[[Direction, bytes], Answer]]:
     """A function that asks the live policy about the first packet of a flow, a whole frame. `path`: the object of this
     release. All maps must be there: the loader would make and pin what is missing."""
+    refuse_if_incomplete(kernel)
+    loaded = libbpf.load(path, kernel.pins, {}, wanted=ASK.__eq__)
+    try:
+        yield partial(ask, loaded.programs[ASK])
+    finally:
+        loaded.close()
+
+
+def refuse_if_incomplete(kernel: Kernel) -> None:
     missing = [name for name in (*LAYOUTS, "tcm_events") if not (kernel.pins / name).exists()]
     if missing:
         raise KernelError(
             f"{kernel.pins}: {missing[0]} is not there: the datapath of this release is not loaded",
             hint="systemctl restart tcmicro-agent",
         )
-    loaded = libbpf.load(path, kernel.pins, {}, wanted=ASK.__eq__)
-    try:
-        yield partial(_ask, loaded.programs[ASK])
-    finally:
-        loaded.close()
 
 
-def _ask(program: libbpf.Program, direction: Direction, packet: bytes) -> Answer:
+def ask(program: libbpf.Program, direction: Direction, packet: bytes) -> Answer:
     result, words = program.ask(packet, direction)
     if result != ANSWERED:
         raise KernelError(f"{ASK} gave no answer ({result})", hint="restart the agent")

@@ -340,6 +340,11 @@ class Kernel:
         with self._program(name) as opened:
             return opened.program.test_run(PADDING + request)[0]
 
+    def run_on(self, name: str, packet: bytes) -> int:
+        """What a pinned program returns for a packet, a whole frame that reaches nobody."""
+        with self._program(name) as opened:
+            return opened.program.test_run(packet)[0]
+
     def close(self) -> None:
         for opened in self._maps.values():
             os.close(opened.fd)

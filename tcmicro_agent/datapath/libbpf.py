@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from ctypes import (
     CFUNCTYPE,
     byref,
@@ -188,7 +188,7 @@ class Map:
 
     def capacity(self) -> int:
         """How many entries it can hold."""
-        return _max_entries(self.fd)
+        return capacity(self.fd)
 
     def count(self) -> int:
         """How many entries it holds."""
@@ -273,11 +273,13 @@ def load(
     pins: Path,
     max_entries: dict[str, int],
     wanted: Callable[[str], bool] | None = None,
+    own: Collection[str] = (),
 ) -> Object:
     """Loads the wanted programs of an object with every map pinned under `pins`; pinned maps of the same layout are
     taken over. With no `wanted`: those that do not wait to be asked for (their section begins with `?`).
 
-    `max_entries` sizes maps that are not there yet; existing ones keep their size.
+    `max_entries` sizes maps that are not there yet; existing ones keep their size. Maps named by `own` are new ones,
+    pinned nowhere.
     """
     lib = library()
     _log.clear()
@@ -286,6 +288,8 @@ def load(
         raise KernelError(f"{path}: cannot be opened as a BPF object: {_last_log()}")
     maps = _named(handle, "map")
     for name, pointer in maps.items():
+        if name in own:
+            continue
         pin = pins / name
         size = pinned_size(pin) if pin.exists() else max_entries.get(name)
         if size:
@@ -361,7 +365,7 @@ def _info_words(fd: int, count: int) -> tuple[int, ...]:
     return tuple(buffer[:count])
 
 
-def _max_entries(fd: int) -> int:
+def capacity(fd: int) -> int:
     """From struct bpf_map_info: type, id, key_size, value_size, max_entries."""
     return _info_words(fd, 5)[4]
 
@@ -380,7 +384,7 @@ def pinned_size(pin: Path) -> int:
     """max_entries of a pinned map."""
     fd = get(pin)
     try:
-        return _max_entries(fd)
+        return capacity(fd)
     finally:
         os.close(fd)
 

@@ -188,11 +188,12 @@ def _written_out(
         match = line.match.also(around)
         if line.lost:
             report.leave_out(line.where, line.text, line.lost, Effect.NONE)
-        if match.always and line.then is Then.DROP:
-            report.leave_out(line.where, line.text, "such packets always pass here", Effect.WIDER)
         if line.match.never:
-            continue
-        if line.unclear:
+            if line.match.always and line.then is Then.DROP:
+                report.leave_out(
+                    line.where, line.text, "such packets always pass here", Effect.WIDER
+                )
+        elif line.unclear:
             report.leave_out(line.where, line.text, line.unclear, EFFECTS[line.then])
         elif match.matches_nothing:
             continue

@@ -204,11 +204,10 @@ def _printable(text: str) -> str:
 
 
 def service_text(service: Service) -> str:
-    """As a policy names it; no policy can name port 0."""
-    if service.protocol in (Protocol.ANY, Protocol.ICMP):
-        return str(service)
-    first, last = max(service.first, 1), service.last
     name = service.protocol.value
+    if service.protocol in (Protocol.ANY, Protocol.ICMP):
+        return name
+    first, last = max(service.first, 1), service.last
     return f"{name}/{first}" if first == last else f"{name}/{first}-{last}"
 
 

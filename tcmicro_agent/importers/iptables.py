@@ -11,11 +11,11 @@ from ipaddress import ip_address, ip_network, summarize_address_range
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.importers.chains import Chain, Firewall, Line, Then, convert
 from tcmicro_agent.importers.draft import LOGGED, REJECTED, Effect, Import, Report
-from tcmicro_agent.importers.icmp import messages
 from tcmicro_agent.importers.match import (
     Match,
     Range,
     UnclearError,
+    icmp_kinds,
     interface,
     ports,
     protocols,
@@ -39,6 +39,13 @@ MODULES = {  # that only name the options that follow
         "comment",
         "iprange",
     )
+}
+NEIGHBOURS = {*map(str, (*range(130, 137), 143)), "router-solicitation", "router-advertisement"}
+NEIGHBOURS |= {"neighbour-solicitation", "neighbour-advertisement"}
+NEIGHBOURS |= {"neighbor-solicitation", "neighbor-advertisement"}
+ERRORS = {
+    4: {"3", "4", "11", "12", "destination-unreachable", "time-exceeded", "parameter-problem"},
+    6: {"1", "2", "3", "4", "destination-unreachable", "packet-too-big", "time-exceeded"},
 }
 
 
@@ -214,15 +221,13 @@ class Options:
         if option == "--comment":
             return Match()
         if option in ("--icmp-type", "--icmpv6-type") and not negated:
-            return Match() if value == "any" else self._message(value)
+            kind = value.split("/")[0]
+            if kind == "any":
+                return Match()
+            near = [kind] if self._family == 6 and kind in NEIGHBOURS else []
+            errors = [kind] if kind in ERRORS[self._family] and not near else []
+            return icmp_kinds(neighbours=near, errors=errors, kinds=[kind])
         raise UnclearError(f"{'! ' if negated else ''}{option}")
-
-    def _message(self, value: str) -> Match:
-        kind, _, code = value.partition("/")
-        found = messages(self._family, [kind])
-        if code and not found.never:
-            raise UnclearError(f"ICMP code {code}")
-        return found
 
     def _of_protocol(self, value: str, *, negated: bool) -> Match:
         if negated:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 from itertools import product
 from typing import Union
 
-from tcmicro_agent.importers import icmp
 from tcmicro_agent.importers.draft import Hosts, Nets
-from tcmicro_agent.importers.match import UnclearError, inside
+from tcmicro_agent.importers.match import inside
 from tcmicro_agent.policy.model import Network, Protocol, Service
 from tcmicro_agent.policy.source.nodes import Node
 
@@ -181,22 +179,3 @@ def port(item: Item, default: str) -> list[Service]:
     if None in transports:
         raise item.foreign(f"protocol {protocol} is not carried")
     return [Service(found, int(first), int(last)) for found in transports if found]
-
-
-def messages(item: Item) -> list[Service]:
-    """One element of Cilium's icmps; none for messages that pass with the flow they are about."""
-    item.only("fields")
-    return [service for entry in item.items("fields") for service in _message(entry)]
-
-
-def _message(item: Item) -> tuple[Service, ...]:
-    item.only("family", "type")
-    family = {"": 4, "IPv4": 4, "IPv6": 6}.get(item.text("family"))
-    if family is None:
-        raise item.foreign(f"family {item.text('family')} is not carried")
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", item.text("type"))  # EchoRequest, or a number
-    try:
-        found = icmp.messages(family, [words])
-    except UnclearError as exc:
-        raise item.foreign(f"{exc} is not carried") from None
-    return () if found.never else found.services

@@ -145,23 +145,19 @@ def _cilium_rule(
     fields = [f"{PEERS[kind[0]]}{end}" for end in ENDS]
     used = [field for field in fields if rule.has(field)]
     try:
-        rule.only(*fields, "toPorts", "icmps")
-        if rule.has("icmps") and rule.has("toPorts"):
-            raise rule.foreign("icmps beside toPorts is not carried")
+        rule.only(*fields, "toPorts")
         if len(used) > 1:
             raise rule.foreign(f"{used[0]} beside {used[1]} is not carried")
     except ForeignError as exc:
         source.report.leave_out(exc.where, f"rule {name}", str(exc), lost)
         return []
-    what = "icmps" if rule.has("icmps") else "toPorts"  # Cilium takes one of them
-    wanted: list[Peer] = [EVERYBODY] if not used and rule.has(what) else []
+    wanted: list[Peer] = [EVERYBODY] if not used and rule.has("toPorts") else []
     for field in used:
         read_end = partial(parts.end, field=field, namespace=source.namespace)
         wanted = _each(rule.items(field), read_end, source, lost)
     services = [Service(Protocol.ANY)]
-    if rule.has(what):
-        read_service = parts.messages if what == "icmps" else _ports
-        services = _each(rule.items(what), read_service, source, lost)
+    if rule.has("toPorts"):
+        services = _each(rule.items("toPorts"), _ports, source, lost)
     return _made(name, rule, kind, wanted, services)
 
 

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Match:
-    """`protocols`, `ports`, `messages` (types of ICMP), `networks` None: any. `never`: none of the first packets that
-    policy judges (answers, loopback, neighbour discovery); `always`: some that pass whatever policy says."""
+    """`protocols`, `ports`, `networks` None: any. `never`: none of the first packets that policy judges (answers,
+    loopback, neighbour discovery); `always`: of those what passes whatever policy says."""
 
     families: frozenset[int] = BOTH
     protocols: frozenset[Protocol] | None = None
@@ -33,7 +33,6 @@ class Match:
     excluded: tuple[Network, ...] = ()
     never: bool = False
     always: bool = False
-    messages: tuple[int, ...] | None = None
 
     def also(self, other: Match) -> Match:
         """What both match."""
@@ -48,11 +47,7 @@ class Match:
             (*self.excluded, *other.excluded),
             self.never or other.never,
             self.always or other.always,
-            _both(self.messages, other.messages, _shared_messages),
         )
-
-    def only_messages(self, types: Iterable[int]) -> Match:
-        return replace(self, messages=tuple(types))
 
     def but(self, networks: Iterable[Network]) -> Match:
         return replace(self, excluded=(*self.excluded, *networks))
@@ -60,7 +55,7 @@ class Match:
     @property
     def only_networks(self) -> bool:
         """Nothing but the peer's address matters."""
-        return self == Match(self.families, networks=self.networks)
+        return self.protocols is None and self.ports is None and not self.excluded
 
     @cached_property
     def peer(self) -> Nets:
@@ -90,14 +85,8 @@ class Match:
                 ranges = [(max(first, 1), last) for first, last in self._ranges]
                 made += [Service(protocol, *found) for found in ranges if found[0] <= found[1]]
             elif self.ports is None:
-                made += self._icmp if protocol is Protocol.ICMP else [Service(protocol)]
+                made.append(Service(protocol))
         return tuple(made)
-
-    @property
-    def _icmp(self) -> list[Service]:
-        if self.messages is None:
-            return [Service(Protocol.ICMP)]
-        return [Service(Protocol.ICMP, kind << 8, kind << 8 | 0xFF) for kind in self.messages]
 
     @property
     def matches_nothing(self) -> bool:
@@ -165,6 +154,13 @@ def interface(names: Sequence[str], *, ours: bool, negated: bool) -> Match:
     return Match() if negated else Match(never=True, always=True)
 
 
+def icmp_kinds(*, neighbours: Sequence[str], errors: Sequence[str], kinds: Sequence[str]) -> Match:
+    """Neighbour discovery always passes, errors with the flow they are about; other kinds cannot be told apart."""
+    if len(neighbours) + len(errors) == len(kinds):
+        return Match(never=True, always=True)
+    raise UnclearError("one kind of ICMP; ports: [icmp] would mean every kind")
+
+
 def inside(network: Network, wide: Network) -> bool:
     return network.version == wide.version and network.subnet_of(wide)  # type: ignore[arg-type]
 
@@ -195,10 +191,6 @@ def _both(one: T | None, other: T | None, shared: Callable[[T, T], T]) -> T | No
 def _shared_ports(one: tuple[Range, ...], other: tuple[Range, ...]) -> tuple[Range, ...]:
     found = [(max(a[0], b[0]), min(a[1], b[1])) for a in one for b in other]
     return tuple(pair for pair in found if pair[0] <= pair[1])
-
-
-def _shared_messages(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(kind for kind in one if kind in other)
 
 
 def _shared_networks(one: tuple[Network, ...], other: tuple[Network, ...]) -> tuple[Network, ...]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import Any
 
-from tcmicro_agent.importers.icmp import messages
 from tcmicro_agent.importers.match import (
     MAX_PORT,
     Match,
     Range,
     UnclearError,
+    icmp_kinds,
     interface,
     ports,
     protocols,
@@ -23,7 +23,24 @@ from tcmicro_agent.policy.model import Direction, Network
 PEER_FIELD = {Direction.INGRESS: "saddr", Direction.EGRESS: "daddr"}
 FAMILY_OF = {"ip": 4, "ip6": 6, "ipv4": 4, "ipv6": 6}
 EQUAL = ("==", "in")
-ICMP = {"icmp": 4, "icmpv6": 6}
+ICMP_KINDS = {
+    "nd-router-solicit": 133,
+    "nd-router-advert": 134,
+    "nd-neighbor-solicit": 135,
+    "nd-neighbor-advert": 136,
+    "mld-listener-query": 130,
+    "mld-listener-report": 131,
+    "mld-listener-done": 132,
+    "mld-listener-reduction": 132,
+    "mld2-listener-report": 143,
+}
+ICMP_ERRORS = {
+    "destination-unreachable",
+    "packet-too-big",
+    "time-exceeded",
+    "parameter-problem",
+    "source-quench",
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +75,13 @@ class MatchReader:
             family = frozenset({FAMILY_OF[protocol]})
             names = [str(v) for v in self._values(right)]
             return Match(families=family).also(protocols(names, family))
-        if field == "type" and protocol in ICMP and op in EQUAL:
-            return messages(ICMP[protocol], [str(v) for v in self._values(right)])
+        if field == "type" and protocol in ("icmp", "icmpv6") and op in EQUAL:
+            kinds = [str(v) for v in self._values(right)]
+            return icmp_kinds(
+                neighbours=[k for k in kinds if k in ICMP_KINDS],
+                errors=[k for k in kinds if k in ICMP_ERRORS],
+                kinds=kinds,
+            )
         raise UnclearError(f"match of {protocol} {field}")
 
     def _address(self, protocol: str, field: str, op: str, right: Any) -> Match:

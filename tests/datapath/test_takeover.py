@@ -16,9 +16,11 @@ from witness import Witness
 from world import PEER, US, World, ping, tcp
 
 from tcmicro_agent import abi, takeover
+from tcmicro_agent.config import Config, HookKind
 from tcmicro_agent.datapath import hooks, libbpf, predecessors
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
+from tcmicro_agent.inspection import Inspection
 from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.model import Action
 from tcmicro_agent.reconcile import Agent
@@ -39,6 +41,18 @@ OUT = abi.Direction.EGRESS
 OPENING, ESTABLISHED = abi.SessionState.OPENING, abi.SessionState.ESTABLISHED
 
 
+class Inside(Inspection):
+    """Looks at the interfaces of the world, not at those of this process."""
+
+    def __init__(self, site: Site, kernel: Kernel) -> None:
+        config = Config(interfaces=("eth0",), hook=HookKind(site.hook))
+        super().__init__(kernel, lambda: config, OBJECT)
+        self._space = site.world.us
+
+    def fault(self, *asked) -> str:
+        return self._space.inside(super().fault, *asked)
+
+
 @dataclass
 class Site:
     """A host under test: files, pins, and releases that find their datapath in a directory of pins each."""
@@ -49,7 +63,8 @@ class Site:
     hook: str = "auto"
 
     def agent(self, number: int = OURS) -> Agent:
-        return Agent(Kernel(self.top / str(number)), self.store)
+        kernel = Kernel(self.top / str(number))
+        return Agent(kernel, self.store, examiner=Inside(self, kernel))
 
     def steps(self, agent: Agent, sizes=SMALL) -> list[Step]:
         load = Step("load", lambda: agent.kernel.load(OBJECT, sizes))

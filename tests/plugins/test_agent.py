@@ -39,7 +39,7 @@ def test_good_answer():
             8,
             '{"error": {"message": "late"}}',
             "",
-            "took the change back: nobody confirmed it in time: late",
+            "took the change back: late",
         ),
         (1, "", "Traceback: boom", "failed with exit code 1: Traceback: boom"),
         (0, "hello", "", "not one JSON document"),

@@ -5,10 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock, FakeKernel
+from fakes import FakeClock, FakeExaminer, FakeKernel
 
+from tcmicro_agent import reconcile
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.store import Store
+
+
+@pytest.fixture(autouse=True)
+def examiner(monkeypatch: pytest.MonkeyPatch) -> FakeExaminer:
+    """What every agent of a test asks about its host, where it is given nobody else."""
+    made = FakeExaminer()
+    monkeypatch.setattr(reconcile, "Inspection", lambda *_: made)
+    return made
 
 
 @pytest.fixture

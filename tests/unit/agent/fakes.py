@@ -40,6 +40,25 @@ class FakeClock:
         self.wall += seconds
 
 
+class FakeExaminer:
+    """A host in order, whose way back takes no time, unless a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.took_ms = 5
+        self.wrong: str | Exception = ""
+        self.way_back: Exception | None = None
+
+    def rehearse(self, slot: int, fallback: int) -> int:
+        if self.way_back:
+            raise self.way_back
+        return self.took_ms
+
+    def fault(self, word: Word, generation: int, now_ms: int) -> str:
+        if isinstance(self.wrong, Exception):
+            raise self.wrong
+        return self.wrong
+
+
 class FakeMap(dict[bytes, bytes]):
     """A map of entries, written through its kernel."""
 

@@ -16,13 +16,13 @@ def test_every_word_has_a_settlement():
 
 @pytest.mark.parametrize("word", list(Word))
 def test_pending_follows_the_table(word):
-    assert settle(PENDING, word).state is SETTLEMENT[word]
+    assert settle(PENDING, word, 1000).state is SETTLEMENT[word]
 
 
 @pytest.mark.parametrize("state", [State.CONFIRMED, State.REVERTED])
 @pytest.mark.parametrize("word", list(Word))
 def test_final_states_are_final(state, word):
-    assert settle(PENDING.ended(state), word).state is state
+    assert settle(PENDING.ended(state), word, 2000).state is state
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ NETS = ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "192.0.2.0/24
 ADDRESSES = ("10.1.2.3", "10.1.2.4", "10.1.9.9", "10.9.9.9", "192.0.2.1", "203.0.113.9")
 RANGES = ((22, 22), (20, 30), (80, 80), (1, 1023), (1024, 65535), (79, 443))
 PORTS = (22, 25, 80, 443, 1023, 1024, 8080)
-MESSAGES = {8: "echo-request", 13: "timestamp-request"}
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1}
 
 
@@ -20,21 +19,18 @@ class Rule:
     verdict: str  # accept, drop, return, or the name of a chain
     protocol: str = ""
     ports: tuple[int, int] | None = None
-    message: int | None = None  # type of ICMP
     net: str = ""
     negated: bool = False  # of net
     state: str = ""
     limited: bool = False  # taken as: always within the limit
 
     def matches(self, peer: str, protocol: str, port: int) -> bool:
-        """A new flow; `port` of ICMP is type * 256."""
+        """A new flow."""
         if self.state and "new" not in self.state:
             return False
         if self.protocol and protocol != self.protocol:
             return False
         if self.ports and not self.ports[0] <= port <= self.ports[1]:
-            return False
-        if self.message is not None and port >> 8 != self.message:
             return False
         return not self.net or (ip_address(peer) in ip_network(self.net)) != self.negated
 
@@ -81,13 +77,11 @@ def _rule(random: Random, verdicts: tuple[str, ...]) -> Rule:
         return Rule(verdict, net=random.choice(NETS))
     protocol = random.choice(("", "tcp", "tcp", "udp", "icmp"))
     with_ports = protocol in ("tcp", "udp") and random.random() < 0.8
-    message = random.choice((None, *MESSAGES)) if protocol == "icmp" else None
     net = random.choice(("", *NETS))
     return Rule(
         verdict=verdict,
         protocol=protocol,
         ports=random.choice(RANGES) if with_ports else None,
-        message=message,
         net=net,
         negated=net not in ("", "0.0.0.0/0") and random.random() < 0.2,
         state=random.choice(("", "", "", "new", "established,related")),
@@ -111,8 +105,6 @@ def _options(rule: Rule) -> str:
         words.append(f"-p {rule.protocol}")
     if rule.ports:
         words.append(f"-m {rule.protocol} --dport {rule.ports[0]}:{rule.ports[1]}")
-    if rule.message is not None:
-        words.append(f"-m icmp --icmp-type {rule.message}")
     if rule.state:
         words.append(f"-m conntrack --ctstate {rule.state.upper()}")
     if rule.limited:
@@ -144,8 +136,6 @@ def _statements(rule: Rule) -> list[dict]:
         )
     if rule.ports:
         made.append(_match(_payload(rule.protocol, "dport"), {"range": list(rule.ports)}))
-    elif rule.message is not None:
-        made.append(_match(_payload("icmp", "type"), MESSAGES[rule.message]))
     elif rule.protocol:
         made.append(_match({"meta": {"key": "l4proto"}}, rule.protocol))
     if rule.state:

@@ -11,7 +11,7 @@ from tcmicro_agent.transaction import Transaction
 
 from . import past
 from .settle import BEGIN
-from .state import EMPTY, Process, Slot, State
+from .state import EMPTY, SPOILT, Process, Slot, State
 from .steps import Moved, Step, Verb, finish, following, put, record, swap, write
 
 
@@ -77,12 +77,33 @@ def note_transaction(host: State, me: Process) -> Moved:
     return following(write(host, transaction=noted), me)
 
 
+def rehearse(host: State, me: Process) -> Moved:
+    """On a control word of its own: nothing that lives is touched."""
+    return following(host, me)
+
+
 def flip(host: State, me: Process) -> Moved:
     work = me.work
     result, host = swap(host, work.word, Word(work.slot, work.word.active, work.deadline))
     if result is not TransitionResult.SWAPPED:
         return finish(host, me)
     return following(past.flipped(host, me), me)
+
+
+def examine(host: State, me: Process) -> Moved:
+    """Executor._examine: a fault is not left until the deadline."""
+    word = host.kernel.word
+    if me.work.change.bundle != SPOILT or word.active != me.work.slot:
+        return following(host, me)
+    host = swap(host, word, Word(word.fallback, word.fallback, 0))[1]
+    return following(past.ended(host, me.work.generation), me, deadline=0)
+
+
+def note_fault(host: State, me: Process) -> Moved:
+    if me.work.deadline:
+        return following(host, me)
+    done = host.files.transaction.ended(Ended.REVERTED)
+    return finish(write(host, transaction=done), me)
 
 
 def record_applied(host: State, me: Process) -> Moved:
@@ -109,9 +130,13 @@ BUILD: Verb = (
     Step("read it back", verify, "VerifySlot"),
 )
 NOTE = Step("note the transaction", note_transaction, "SaveTransaction")
+REHEARSE = Step("rehearse the way back", rehearse, "Rehearse")
 FLIP = Step("flip", flip, "Flip")
+EXAMINE = Step("examine the host", examine, "Examine")
+NOTE_FAULT = Step("note what was found", note_fault, "Examine")
 RECORD = Step("record what was applied", record_applied, "Record")
 MAKE_LIVE: Verb = (*BUILD, FLIP, RECORD, Step("answer", answer_for_good))
 
 APPLY: Verb = (*BEGIN, *MAKE_LIVE)
-APPLY_TO_CONFIRM: Verb = (*BEGIN, *BUILD, NOTE, FLIP, Step("answer", answer_pending))
+PROBATION: Verb = (REHEARSE, NOTE, FLIP, EXAMINE, NOTE_FAULT, Step("answer", answer_pending))
+APPLY_TO_CONFIRM: Verb = (*BEGIN, *BUILD, *PROBATION)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from tcmicro_agent.transaction import State as Ended
-
 from .settle import unsettled
-from .state import State
+from .state import SILENT, SPOILT, State
 from .upkeep import missing
 
 
@@ -33,16 +31,17 @@ def agreement(host: State) -> bool:
     """Whoever is on probation is noted, and at rest the files say what the kernel does."""
     seen, noted, books = host.observe(), host.files.transaction, host.files.confirmed
     if seen.pending:
-        return (
-            noted is not None
-            and noted.state is Ended.PENDING
-            and noted.generation == seen.armed.generation
-        )
+        return noted is not None and noted.open and noted.generation == seen.armed.generation
     return not settled(host) or host.live.generation == (books.generation if books else 0)
 
 
 def confirmed_stays(host: State) -> bool:
     return not settled(host) or host.live.bundle in host.past.due
+
+
+def shown(host: State) -> bool:
+    """What cuts a host off is never kept for good, whoever has the token."""
+    return not host.past.chosen & {SILENT, SPOILT}
 
 
 INVARIANTS = {
@@ -52,6 +51,7 @@ INVARIANTS = {
     "exactly one generation": whole,
     "agreement": agreement,
     "confirmed stays confirmed": confirmed_stays,
+    "evidence": shown,
 }
 
 

@@ -24,6 +24,9 @@ class Protocol:
             "apply": apply.APPLY,
             "apply to confirm": apply.APPLY_TO_CONFIRM,
             "confirm": confirm.CONFIRM,
+            "confirm to lease": confirm.CONFIRM_TO_LEASE,
+            "renew": confirm.RENEW,
+            "commit": confirm.COMMIT_LEASED,
             "revert": confirm.REVERT,
             "keep up": upkeep.UPKEEP,
         }
@@ -49,12 +52,18 @@ def fresh(*controllers: tuple[Change, ...], crashes: int = 0, cuts: int = 0) -> 
 
 
 def ruled(
-    *controllers: tuple[Change, ...], crashes: int = 0, cuts: int = 0, packets: bool = False
+    *controllers: tuple[Change, ...],
+    crashes: int = 0,
+    cuts: int = 0,
+    packets: bool = False,
+    leases: int = -1,
 ) -> State:
-    """The same with bundle A for good, as generation 1."""
+    """The same with bundle A for good, as generation 1; each controller has so many leases."""
     files = Files(1, Applied("A", 1), None, frozenset("A"))
+    host = fresh(*controllers, crashes=crashes, cuts=cuts)
     return replace(
-        fresh(*controllers, crashes=crashes, cuts=cuts),
+        host,
+        processes=tuple(me if me.daemon else replace(me, leases=leases) for me in host.processes),
         kernel=Kernel(True, Word(1, 1, 0), (EMPTY, Slot(1, "A", 1), EMPTY, EMPTY)),
         files=files,
         disk=files,
@@ -115,6 +124,11 @@ def _beginnings(me: Process) -> Iterator[Process]:
     if me.known:
         yield replace(me, verb="confirm")
         yield replace(me, verb="revert")
+    if me.known and me.leases >= 0:
+        yield replace(me, verb="commit")
+    if me.known and me.leases > 0:
+        yield replace(me, verb="confirm to lease", leases=me.leases - 1)
+        yield replace(me, verb="renew", leases=me.leases - 1)
 
 
 def _title(me: Process) -> str:

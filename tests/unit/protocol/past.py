@@ -31,6 +31,12 @@ def decided(host: State, generation: int, bundle: str) -> State:
     )
 
 
+def leased(host: State, generation: int, deadline: int) -> State:
+    """On probation for longer."""
+    others = frozenset(pair for pair in host.past.armed if pair[0] != generation)
+    return _with(host, armed=others | {(generation, deadline)})
+
+
 def answered(host: State, bundle: str) -> State:
     """Somebody was told that this bundle rules for good: what was decided before it will not come back."""
     due = host.past.due

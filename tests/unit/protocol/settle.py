@@ -18,7 +18,7 @@ def take_lock(host: State, me: Process) -> Moved | None:
 def transaction(host: State) -> Transaction | None:
     """Agent.transaction: the last one as the kernel sees it."""
     found = host.files.transaction
-    if found is None or found.state is not Ended.PENDING:
+    if found is None or not found.open:
         return found
     if not host.kernel.loaded or found.boot_id != str(host.boot):
         return found.ended(Ended.REVERTED)
@@ -27,7 +27,7 @@ def transaction(host: State) -> Transaction | None:
     word = classify(
         found, live_generation=seen.armed.generation, pending=seen.pending, expired=expired
     )
-    return settle(found, word)
+    return settle(found, word, seen.word.deadline_ms)
 
 
 def unrecorded(host: State) -> Slot | None:

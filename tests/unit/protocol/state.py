@@ -27,6 +27,8 @@ class Slot:
 
 
 EMPTY = Slot()
+SILENT = "S"  # a bundle under which ssh works by the failsafe, and nothing else
+SPOILT = "X"  # a bundle under which an examination of the host finds a fault
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,14 @@ IDLE = Work()
 
 @dataclass(frozen=True)
 class Process:
-    """A run of the agent: a controller's command or the daemon. `known`: the generation it may confirm."""
+    """A run of the agent: a controller's command or the daemon. `known`: the generation it may confirm; `seen`: the one
+    that judged its probe; `leases`: how often it may begin or renew a lease (-1: it never thinks of leases)."""
 
     name: str
     plans: tuple[Change, ...] = ()
     known: int = 0
+    leases: int = -1
+    seen: int = 0
     verb: str = ""
     step: int = 0
     goto: str = ""  # the step to go on with, when it is not the next one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -72,6 +73,18 @@ def _known(seen: set[object], pair: Pair) -> bool:
     known = (pair.host, pair.whole) in seen
     seen.add((pair.host, pair.whole))
     return known
+
+
+LEASING = ("confirm to lease", "renew", "commit", "confirm", "revert", "keep up", "time", "power")
+
+
+def test_every_sequence_with_leases_is_the_same(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "EVENTS", LEASING)
+    pending = Pair(fresh(()))
+    pending.walk("apply to confirm")
+    ends = sum(1 for _ in ways(pending, 4))
+    print(f"{ends} different ends")
+    assert ends > 150
 
 
 def test_every_sequence_is_the_same_in_model_and_agent():

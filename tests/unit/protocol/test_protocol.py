@@ -9,10 +9,10 @@ import pytest
 from tests.unit.protocol.checker import Report, explore
 from tests.unit.protocol.invariants import INVARIANTS, PROGRESS, broken, settled
 from tests.unit.protocol.model import REAL, Protocol, fresh, moves, ruled
-from tests.unit.protocol.state import Change, State
+from tests.unit.protocol.state import SILENT, SPOILT, Change, State
 from tests.unit.protocol.variants import VARIANTS
 
-A, B, C = Change("A", 1), Change("B", 1), Change("C", 1)
+A, B, C, S, X = (Change(name, 1) for name in ("A", "B", "C", SILENT, SPOILT))
 HOSTS = {
     "first policy ever": fresh((B,), crashes=1, cuts=1),
     "one change, crash and loss of power": ruled((B,), crashes=1, cuts=1),
@@ -22,6 +22,12 @@ HOSTS = {
     "two controllers": ruled((B,), (C,)),
     "two controllers, one for good, crash": ruled((B,), (Change("C"),), crashes=1),
     "two controllers, one for good, loss of power": ruled((B,), (Change("C"),), cuts=1),
+    "a lease, crash": ruled((B,), crashes=1, leases=2),
+    "a lease, loss of power": ruled((B,), cuts=1, leases=2),
+    "a lease and another controller": ruled((B,), (Change("C"),), leases=1),
+    "under which ssh alone works, crash": ruled((S,), crashes=1, leases=1),
+    "under which ssh alone works, and one that is fine": ruled((S, B)),
+    "under which the host is amiss, crash and loss of power": ruled((X,), crashes=1, cuts=1),
     "packets under way": ruled((B, C), packets=True),
 }
 

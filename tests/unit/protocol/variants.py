@@ -12,10 +12,10 @@ from . import apply, confirm, past, settle, steps, upkeep
 from .apply import BUILD, FLIP, NOTE
 from .model import REAL, Protocol, ruled
 from .settle import BEGIN
-from .state import Change, Process, State
+from .state import SILENT, Change, Process, State
 from .steps import Moved, Step, Verb, following
 
-B, C = Change("B", 1), Change("C", 1)
+B, C, S = Change("B", 1), Change("C", 1), Change(SILENT, 1)
 ANSWER = apply.APPLY_TO_CONFIRM[-1]
 
 
@@ -66,6 +66,43 @@ BOOKS_FIRST: Verb = (
     confirm.CONFIRMED,
     *confirm.TOO_LATE,
 )
+
+
+# --- evidence and leases ---
+
+
+def _accept_anybody(host: State, me: Process) -> Moved:
+    return following(host, me)
+
+
+def _accept_any_generation(host: State, me: Process) -> Moved:
+    return following(host, me) if me.seen else steps.finish(host, me)
+
+
+def _skip(host: State, me: Process) -> Moved:
+    return following(host, me)
+
+
+SSH_ALONE = with_step(confirm.CONFIRM, confirm.ACCEPT.name, _accept_anybody)
+PROBE_FIRST: Verb = (confirm.PROBE, *apply.APPLY_TO_CONFIRM)
+OLD_EVIDENCE = with_step(
+    with_step(confirm.CONFIRM, confirm.ACCEPT.name, _accept_any_generation),
+    confirm.PROBE.name,
+    _skip,
+)
+COMMIT_PENDING: Verb = (*BEGIN, confirm.CHECK, *confirm.KEEP)
+LEASE_UNSEEN: Verb = (*BEGIN, confirm.CHECK, *confirm.PROLONG)
+
+
+def _store_lease(host: State, me: Process) -> Moved:
+    deadline = host.clock + confirm.LEASE
+    word = replace(me.work.word, deadline_ms=deadline)
+    host = replace(host, kernel=replace(host.kernel, word=word))
+    host = past.leased(host, me.work.generation, deadline)
+    return following(host, me, deadline=deadline)
+
+
+LEASE_BY_STORE = with_step(confirm.RENEW, confirm.EXTEND.name, _store_lease)
 
 
 def _unsynced(step: Step) -> Step:
@@ -202,6 +239,21 @@ VARIANTS = {
         "confirmed stays confirmed",
         having(confirm=tuple(map(_unsynced, confirm.CONFIRM))),
         ruled((B,), cuts=1),
+    ),
+    "confirm by ssh alone": Variant("evidence", having(confirm=SSH_ALONE), ruled((S,))),
+    "a probe from before the flip counts": Variant(
+        "evidence",
+        having(apply_to_confirm=PROBE_FIRST, confirm=OLD_EVIDENCE),
+        ruled((S,)),
+    ),
+    "commit of what nobody confirmed": Variant(
+        "evidence", having(commit=COMMIT_PENDING), ruled((S,), leases=0)
+    ),
+    "a lease without evidence": Variant(
+        "evidence", having(confirm_to_lease=LEASE_UNSEEN), ruled((S,), leases=1)
+    ),
+    "a lease renewed by a plain write": Variant(
+        "no flap", having(renew=LEASE_BY_STORE), ruled((B,), leases=2)
     ),
     "arm after activate": Variant(
         "no lockout", having(apply_to_confirm=ARM_LATE), ruled((B,), crashes=1)

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from builders import bundle, rule
-from fakes import CutError, FakeClock, FakeKernel
+from fakes import CutError, FakeClock, FakeExaminer, FakeKernel
 
-from tcmicro_agent import plan, upkeep
+from tcmicro_agent import plan, probation, upkeep
 from tcmicro_agent.abi import Control
 from tcmicro_agent.config import Config
 from tcmicro_agent.errors import KernelError, TcmicroError
+from tcmicro_agent.evidence import Requirement
 from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.model import Bundle, Mode
 from tcmicro_agent.reconcile import Agent
@@ -26,6 +27,7 @@ from tests.unit.protocol.steps import unlocked
 
 Event = str
 TICK_S = 60
+NONE = Requirement.NONE
 BUNDLES = {name: bundle(rule(f"p/{name}", f"tcp/{port}")) for port, name in enumerate("ABC", 1)}
 NAMES = {digest(value): name for name, value in BUNDLES.items()}
 Visible = tuple[object, ...]
@@ -94,7 +96,7 @@ class Real:
         self.start_ms = self.clock.now_ms
         self.kernel = Kernel(self.clock, self._about_to_write)
         self.store = MemoryStore(self._about_to_write)
-        self.agent = Agent(self.kernel, self.store, self.clock)
+        self.agent = Agent(self.kernel, self.store, self.clock, FakeExaminer())
         self.token = ("", "")
         self.trail: list[Visible] = []
         self.cut: int | None = None
@@ -130,7 +132,7 @@ class Real:
         """What the agent would do on this host."""
         seen, value = self.agent.observe(), BUNDLES[name]
         _, built = self.agent.build(seen, value)
-        pending = self.agent._arm(seen, built.header, TICK_S) if within else None
+        pending = self.agent._arm(seen, built.header, TICK_S, NONE) if within else None
         return plan.plan_policy(seen, value, built, pending)
 
     def do(self, event: Event, cut: int | None) -> list[Visible]:
@@ -151,6 +153,15 @@ class Real:
 
     def confirm(self) -> None:
         self.agent.confirm(*self.token)
+
+    def confirm_to_lease(self) -> None:
+        self.agent.confirm(*self.token, lease=TICK_S)
+
+    def renew(self) -> None:
+        probation.renew(self.agent, *self.token, TICK_S, None)
+
+    def commit(self) -> None:
+        probation.commit(self.agent, *self.token, None)
 
     def revert(self) -> None:
         self.agent.revert()

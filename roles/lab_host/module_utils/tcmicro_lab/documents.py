@@ -22,6 +22,7 @@ def inventory(lab: Lab, members: tuple[Host, ...]) -> str:
         "ansible_ssh_common_args": f"-F {lab.directory}/ssh_config",
         # Addresses repeat in every lab: kept control connections must not.
         "ansible_control_path_dir": str(lab.sockets),
+        "tcmicro_policy_probe_via": ["nsenter", f"--net=/run/netns/{lab.name}"],
     }
     groups = {
         group: {"hosts": {host.name: _host_vars(host) for host in members if host.group == group}}

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from ansible.errors import (
     AnsibleError,
 )
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import signatures
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import prober, probes, signatures
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.confirmation import (
     Clock,
     ConnectionLostError,
@@ -25,7 +27,9 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.confirmation import 
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.policy_diff import difference
 
-SHORTEST_S = 10
+SHORTEST_S = 11
+PROBE_S = 1.5  # how long an answer to a probe is waited for
+LATER = {"renewed": "renew", "committed": "commit", "reverted": "revert"}
 DAY_S = 86400
 NEVER_CONNECTED = re.compile(
     r"ssh: connect to host|Could not resolve|Permission denied|Host key verification"
@@ -40,6 +44,9 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
+        state = self._task.args.get("state", "present")
+        if state in LATER:
+            return {**result, **self._later(LATER[state], variables)}
         within = deadline(self._task.args.get("confirm_within", 60))
         document, digest = read_bundle(self._task.args.get("bundle"))
         signature = self._signature(digest, variables["inventory_hostname"])
@@ -50,12 +57,42 @@ class ActionModule(ActionBase):
                 return self._apply(handed, variables)
             return self._ask_anew({"operation": operation, **more}, variables)
 
+        shown: dict[str, Any] = {"probes": []}
+
+        def prove(applied: dict[str, Any]) -> dict[str, Any]:
+            shown["probes"] = self._probe(document, applied)
+            return shown
+
         clock = Clock(now=time.monotonic, sleep=time.sleep)
-        result.update(make_live(variables["inventory_hostname"], digest, within, ask, clock))
+        host = variables["inventory_hostname"]
+        result.update(make_live(host, digest, within, ask, clock, prove))
+        if shown["probes"]:
+            result["probes"] = shown["probes"]
+        result.pop("connection", None)
         live = result.pop("live", None)
         if self._task.diff and result.get("ops"):
             result["diff"] = difference(live, document, result["ops"], time.time())
         return result
+
+    def _later(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """What becomes of a policy under a lease; in check mode nothing."""
+        if self._task.check_mode:
+            return {"changed": True}
+        return self._ask({"operation": operation}, variables)
+
+    def _probe(self, document: str, applied: dict[str, Any]) -> list[dict[str, Any]]:
+        """New connections to the host, of which its policy judges some; none where it was not reached by ssh."""
+        way = applied.get("connection")
+        if not way or applied["transaction"].get("evidence") != "required":
+            return []
+        bundle = probes.read(document, "the bundle")
+        targets = probes.choose_probes(bundle, way["peer"], way["port"], time.time())
+        asked = {
+            "destination": way["local"],
+            "targets": [target.to_document() for target in targets],
+            "timeout_s": PROBE_S,
+        }
+        return knock(self._task.args.get("probe_via") or [], asked)
 
     def _signature(self, digest: str, host: str) -> str:
         """The signature file of the bundle, by the key that was named; "" when none was."""
@@ -104,6 +141,24 @@ class ActionModule(ActionBase):
             task_vars=variables,
         )
         return answer
+
+
+def knock(via: list[str], asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """What came of probes, made by a process of its own; none where that cannot be run: the host then says what it lacks."""
+    argv = [*map(str, via), sys.executable, prober.__file__]
+    try:
+        done = subprocess.run(
+            argv,
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            timeout=PROBE_S + 10,
+            check=False,
+        )
+        found = json.loads(done.stdout or "[]")
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def deadline(seconds: Any) -> int:

@@ -20,7 +20,7 @@ EXITS = {
     3: "refused, nothing was changed",
     6: "was given invalid input",
     7: "is busy with another change",
-    8: "took the change back: nobody confirmed it in time",
+    8: "took the change back",
 }
 
 

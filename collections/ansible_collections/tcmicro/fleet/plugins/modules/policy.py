@@ -19,11 +19,45 @@ options:
   bundle:
     description: The bundle on the controller, as M(tcmicro.fleet.bundles) writes it.
     type: path
-    required: true
+    required: false
+  state:
+    description:
+      - V(present) makes the bundle live and confirms it; it needs O(bundle).
+      - V(renewed), V(committed) and V(reverted) are about a policy that was confirmed under a O(lease) - move its end, keep the policy for
+        good, take it back. They need the O(transaction) that V(present) returned.
+    type: str
+    choices: [present, renewed, committed, reverted]
+    default: present
   confirm_within:
-    description: Seconds until the kernel takes an unconfirmed policy back; at least 10.
+    description:
+      - Seconds until the kernel takes an unconfirmed policy back; at least 11. The host rehearses the way back before, and refuses what
+        leaves less than three times as long and 10 seconds.
     type: int
     default: 60
+  evidence:
+    description:
+      - What a confirmation has to show. V(required) is a new ssh connection, and a flow of the controller that the policy itself judged,
+        not the failsafe; so a policy under which ssh works and nothing else is taken back. V(ssh) is a new ssh connection alone, for
+        hosts that the controller reaches by nothing else, as behind a jump host.
+    type: str
+    choices: [required, ssh]
+    default: required
+  probe_via:
+    description:
+      - Words before the command that makes the probes, where the controller reaches hosts otherwise than by its own routes, such as
+        C([nsenter, --net=/run/netns/NAME]).
+    type: list
+    elements: str
+    default: []
+  lease:
+    description:
+      - Seconds for which a confirmed policy is kept, 0 for good. A lease that is neither renewed nor committed lapses, and the kernel
+        goes back to the policy before.
+    type: int
+    default: 0
+  epoch:
+    description: Number of this controller; a host refuses every lower one it hears afterwards. Unset, nobody is refused.
+    type: int
   signing_key:
     description:
       - An Ed25519 key on the controller, as PEM without passphrase; the file may be in a vault. The bundle is signed with it for
@@ -37,7 +71,7 @@ options:
   operation:
     description: What to do on the host. Filled in by the action plugin.
     type: str
-    choices: [apply, confirm, status]
+    choices: [apply, confirm, status, renew, commit, revert]
     default: apply
   document:
     description: The bundle itself. Filled in by the action plugin.
@@ -46,8 +80,11 @@ options:
     description: The signature file of the bundle. Filled in by the action plugin.
     type: str
     default: ""
+  shown:
+    description: The evidence for a confirmation. Filled in by the action plugin.
+    type: dict
   transaction:
-    description: C(id) and C(token) of the change to confirm. Filled in by the action plugin.
+    description: C(id) and C(token) of a policy under a lease, as V(present) returned them.
     type: dict
 extends_documentation_fragment: [tcmicro.fleet.attributes]
 seealso:
@@ -67,6 +104,18 @@ EXAMPLES = r"""
     bundle: "build/bundles/{{ bundles.bundles[inventory_hostname] }}.json"
     confirm_within: 30
     signing_key: /etc/tcmicro-controller/policy.key.pem
+
+- name: Make the bundle live for a quarter of an hour
+  tcmicro.fleet.policy:
+    bundle: "build/bundles/{{ bundles.bundles[inventory_hostname] }}.json"
+    lease: 900
+  register: change
+
+- name: Keep it for good
+  tcmicro.fleet.policy:
+    state: committed
+    transaction: "{{ change.transaction }}"
+  when: change.transaction
 """
 
 RETURN = r"""
@@ -87,12 +136,22 @@ unverified:
   description: What is wrong with the signature, where the host is configured to allow that; empty where nothing is.
   returned: success
   type: str
+transaction:
+  description: C(id) and C(token) of the policy while it is under a lease, else null.
+  returned: success
+  type: dict
+probes:
+  description: What was tried for the confirmation, and what came of it.
+  returned: when a policy was confirmed
+  type: list
+  elements: dict
 restored:
   description: Whether the kernel went back to the policy before.
   returned: when a change was not confirmed
   type: bool
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +183,7 @@ def apply(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) 
         "ops": answer.get("ops") or [],
         "unverified": (answer.get("signature") or {}).get("problem", ""),
         "transaction": answer.get("transaction"),
+        "connection": answer.get("connection"),
     }
 
 
@@ -138,15 +198,41 @@ def live(agent: Agent, kept: Path = KEPT) -> str | None:
         return None
 
 
-def confirm_within(params: dict[str, Any]) -> list[str]:
-    return ["--confirm-within", str(params["confirm_within"])]
+def until_confirmed(params: dict[str, Any]) -> list[str]:
+    """How a bundle is made live that has to be confirmed."""
+    how = ["--confirm-within", str(params["confirm_within"]), "--evidence", params["evidence"]]
+    return [*how, *of_epoch(params)]
 
 
-def confirm(agent: Agent, params: dict[str, Any]) -> dict[str, Any]:
+def of_epoch(params: dict[str, Any]) -> list[str]:
+    return [] if params["epoch"] is None else ["--epoch", str(params["epoch"])]
+
+
+def confirm(agent: Agent, params: dict[str, Any], directory: str) -> dict[str, Any]:
+    evidence = Path(directory) / "evidence.json"
+    evidence.write_text(json.dumps(params["shown"] or {"probes": []}))
+    lease = ["--lease", str(params["lease"])] if params["lease"] else []
+    answer = end(agent, "confirm", params, ["--evidence", str(evidence), *lease])
+    return {**answer, "changed": True}
+
+
+def end(agent: Agent, verb: str, params: dict[str, Any], more: list[str]) -> dict[str, Any]:
+    """A verb about a change that is not kept for good yet."""
     transaction = params["transaction"]
-    call = ["policy", "confirm", str(transaction["id"]), "--token", str(transaction["token"])]
-    answer = checked(agent.call(*call))
-    return {"changed": True, "generation": answer["generation"], "digest": answer["digest"]}
+    ticket = [str(transaction["id"]), "--token", str(transaction["token"])]
+    answer = checked(agent.call("policy", verb, *ticket, *more, *of_epoch(params)))
+    return {key: answer.get(key) for key in ("changed", "generation", "digest", "state")}
+
+
+def later(agent: Agent, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """What becomes of a policy under a lease."""
+    if operation == "revert":
+        answer = checked(agent.call("policy", "revert", *of_epoch(params)))
+        return {**answer, "transaction": None}
+    lease = ["--lease", str(params["lease"])] if operation == "renew" else []
+    done = end(agent, operation, params, lease)
+    leased = done["state"] == "leased"
+    return {**done, "transaction": params["transaction"] if leased else None}
 
 
 def status(agent: Agent) -> dict[str, Any]:
@@ -163,13 +249,23 @@ def checked(reply: Reply) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "bundle": {"type": "path", "required": True},
+            "bundle": {"type": "path"},
+            "state": {
+                "type": "str",
+                "choices": ["present", "renewed", "committed", "reverted"],
+                "default": "present",
+            },
             "confirm_within": {"type": "int", "default": 60},
             "operation": {
                 "type": "str",
-                "choices": ["apply", "confirm", "status"],
+                "choices": ["apply", "confirm", "status", "renew", "commit", "revert"],
                 "default": "apply",
             },
+            "evidence": {"type": "str", "choices": ["required", "ssh"], "default": "required"},
+            "probe_via": {"type": "list", "elements": "str", "default": []},
+            "lease": {"type": "int", "default": 0},
+            "epoch": {"type": "int"},
+            "shown": {"type": "dict"},
             "document": {"type": "str"},
             "signing_key": {"type": "path", "no_log": False},
             "valid_s": {"type": "int", "default": 86400},
@@ -178,6 +274,9 @@ def main() -> None:
         },
         required_if=[
             ("operation", "confirm", ("transaction",)),
+            ("state", "present", ("bundle",)),
+            ("operation", "renew", ("transaction",)),
+            ("operation", "commit", ("transaction",)),
             ("operation", "apply", ("document",)),
         ],
         supports_check_mode=True,
@@ -190,10 +289,14 @@ def main() -> None:
     try:
         if operation == "apply":
             before = {"live": live(agent)} if module._diff else {}
-            how = ["--dry-run"] if module.check_mode else confirm_within(module.params)
+            how = ["--dry-run"] if module.check_mode else until_confirmed(module.params)
             result = {**apply(agent, module.params, module.tmpdir, how), **before}
+        elif operation == "confirm":
+            result = confirm(agent, module.params, module.tmpdir)
+        elif operation == "status":
+            result = status(agent)
         else:
-            result = confirm(agent, module.params) if operation == "confirm" else status(agent)
+            result = later(agent, operation, module.params)
     except PolicyError as exc:
         module.fail_json(msg=str(exc), code=exc.code)
     if result.get("unverified"):

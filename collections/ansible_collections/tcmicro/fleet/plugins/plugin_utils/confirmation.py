@@ -15,11 +15,14 @@ from typing import Any
 GRACE_S = 15.0  # after its deadline a host may need a moment to answer again
 RETRY_S = 1.0
 BUSY = 7  # the agent's exit code while another command holds its lock
+REFUSED = 3  # and when it is not convinced, or another controller has taken over
+TRIES = 3  # a packet of the evidence may be lost
 
 Answer = dict[str, Any]
 Ask = Callable[
     [str, Answer], Answer
 ]  # operation, what else to hand over -> what the module returned
+Prove = Callable[[Answer], Answer]  # what apply answered -> evidence, from new connections
 
 
 class ConnectionLostError(Exception):
@@ -50,7 +53,14 @@ class Change:
         return f"{number}bundle {self.digest[:12]}"
 
 
-def make_live(host: str, digest: str, within: float, ask: Ask, clock: Clock) -> Answer:
+def make_live(
+    host: str,
+    digest: str,
+    within: float,
+    ask: Ask,
+    clock: Clock,
+    prove: Prove = lambda _: {"probes": []},
+) -> Answer:
     """The result of the task: nothing to do, confirmed, or failed with what the host says now."""
     change = Change(host, digest, within, clock.now())
     try:
@@ -60,23 +70,35 @@ def make_live(host: str, digest: str, within: float, ask: Ask, clock: Clock) -> 
     if applied.get("failed") or not applied.get("transaction"):
         return applied
     armed = Change(host, digest, within, clock.now())
-    answer = _confirm(armed, applied["transaction"], ask, clock)
+    answer = _confirm(armed, applied, ask, clock, prove)
     if answer is None:
         return _failed(armed, applied, f"no new connection within {within:g} s", ask, clock)
     if answer.get("failed"):
         return _failed(armed, applied, f"not confirmed: {answer.get('msg')}", ask, clock)
-    return {**applied, **answer, "transaction": None}
+    leased = answer.get("state") == "leased"
+    return {**applied, **answer, "transaction": applied["transaction"] if leased else None}
 
 
-def _confirm(change: Change, transaction: Answer, ask: Ask, clock: Clock) -> Answer | None:
-    """The answer of the host, None when it gave none before the deadline."""
+def _confirm(
+    change: Change, applied: Answer, ask: Ask, clock: Clock, prove: Prove
+) -> Answer | None:
+    """The answer of the host, None when it gave none before the deadline. What it refuses is shown anew, twice; why it
+    refused says more than that it is too late then."""
+    refusals: list[Answer] = []
+
+    def once() -> Answer:
+        shown = {"transaction": applied["transaction"], "shown": prove(applied)}
+        return ask("confirm", shown)
 
     def settled(answer: Answer) -> bool:
+        if answer.get("code") == REFUSED:
+            refusals.append(answer)
+            return len(refusals) == TRIES
         return answer.get("code") != BUSY
 
-    return _ask_until(
-        change.deadline, lambda: ask("confirm", {"transaction": transaction}), settled, clock
-    )
+    answer = _ask_until(change.deadline, once, settled, clock)
+    failed = answer is None or answer.get("failed")
+    return refusals[-1] if refusals and failed else answer
 
 
 def _failed(change: Change, applied: Answer, reason: str, ask: Ask, clock: Clock) -> Answer:
@@ -109,7 +131,8 @@ def _ask_until(
 
 def _pending(status: Answer, digest: str) -> bool:
     transaction = status.get("transaction") or {}
-    return transaction.get("state") == "pending" and transaction.get("digest") == digest
+    waits = transaction.get("state") in ("pending", "leased")
+    return waits and transaction.get("digest") == digest
 
 
 def _outcome(head: str, change: Change, status: Answer | None) -> Answer:
