@@ -204,6 +204,7 @@ U32 = Struct("=I")
 
 # Where a session has what its age depends on, so that a scan need not decode it.
 PROTOCOL_FROM_END = 4  # of the key
+OPENER_OFFSET = 12
 STATE_OFFSET = 13
 LAST_SEEN_OFFSET = 16
 

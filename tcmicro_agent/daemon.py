@@ -27,6 +27,7 @@ from tcmicro_agent.metrics.listener import Listener
 from tcmicro_agent.metrics.vitals import Vitals
 from tcmicro_agent.probe import Probe, Why
 from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.recorder import Recorder
 from tcmicro_agent.report import start_of
 from tcmicro_agent.store import Store
 from tcmicro_agent.sweep import Sweep
@@ -40,6 +41,7 @@ STEPS = {  # of the loop, by what the log says when one fails
     "configuration": messages.CONFIG_REFUSED,
     "hooks": messages.HOOKS_FAILED,
     "upkeep": messages.UPKEEP_FAILED,
+    "samples": messages.SAMPLES_FAILED,
     "metrics": messages.LISTEN_FAILED,
 }
 
@@ -58,10 +60,12 @@ class Daemon:
         self._next_look = 0.0
         self._sweep = Sweep(agent.kernel)
         self._watch = Watch()
+        self._recorder = Recorder(agent, self._sweep, self._own_numbers)
         self._woken, self._waker = socket.socketpair()
         self._stop = False
         self._reload = False
         self._faults: dict[str, str] = {}
+        self._failed = 0  # steps, since this process started
         self._vitals = Vitals(failing=dict.fromkeys(STEPS, False))
         self._probe = Probe(self._own_agent(), lambda: self._config, release / "tcmicro.bpf.o")
         self._why: Why | None = None
@@ -104,6 +108,7 @@ class Daemon:
         self._attempt("hooks", self._keep_attached)
         self._attempt("upkeep", self._keep_up)
         self._say(self._look_whether_it_enforces())
+        self._attempt("samples", self._record)
 
     def _attempt(self, step: str, act: Callable[[], list[Event]]) -> None:
         """One step fails alone, and says so once."""
@@ -111,6 +116,7 @@ class Daemon:
             self._say(act())
             self._faults.pop(step, None)
         except (TcmicroError, OSError) as exc:
+            self._failed += 1
             if str(exc) != self._faults.get(step):
                 self._say([STEPS[step](problem=exc)])
             self._faults[step] = str(exc)
@@ -157,6 +163,14 @@ class Daemon:
             return [messages.ENFORCING(generation=found.generation)]
         return [messages.NOT_ENFORCING(why=found.why.value, detail=found.detail)]
 
+    def _record(self) -> list[Event]:
+        self._recorder.step(self._agent.clock.boot_ms() / 1000)
+        return []
+
+    def _own_numbers(self) -> dict[str, float]:
+        repairs = sum(self._attachments.repairs.values())
+        return {"agent_faults": self._failed, "agent_hook_repairs": repairs}
+
     def _wait(self) -> bool:
         """Until the next tick, a signal or a change of links; whether it was that."""
         changed, woken = self._links.fileno(), self._woken.fileno()
@@ -183,6 +197,7 @@ class Daemon:
             watch=self._watch,
             repairs=self._attachments.repairs,
             requests=self._vitals.requests,
+            sample=lambda: self._recorder.last,
         )
         return Listener(AgentCollector(sources), self._vitals.requests)
 

@@ -221,5 +221,11 @@ NOT_ENFORCING = Message(
     "not enforcing: {why}: {detail}",
     "the table of reasons in docs/metrics.md says what to do about each",
 )
+SAMPLES_FAILED = Message(
+    "TCMA0406",
+    Level.ERROR,
+    "samples: {problem}",
+    "what the problem says; a rollout counts a host that records nothing as failed",
+)
 
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Message))

@@ -4,15 +4,21 @@ only what decides is looked at, because a host has hundred thousands of sessions
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from itertools import repeat
 from typing import Union
 
 from tcmicro_agent import abi
 from tcmicro_agent.abi import SessionState, SessionTable
 
+Address = Union[IPv4Address, IPv6Address]
 Network = Union[IPv4Network, IPv6Network]
 TCP = 6
+HALF_OPEN = (SessionTable.HALF4, SessionTable.HALF6)
+ANSWERED_TCP = (SessionTable.TCP4, SessionTable.TCP6)
 STATES = 256  # a state is one byte; a session whose state is none has expired
 NOTHING_FRESH = 1 << 64
 NO_GENERATION = bytes(4)  # the first field of a session
@@ -80,6 +86,26 @@ def expired(chunk: Chunk, timeouts: Timeouts, now: int) -> list[int]:
     oldest = {number: timeouts.freshest_expired(number, now) for number in set(protocols)}
     rows = zip(protocols, chunk.states, chunk.last_seen)
     return [n for n, (protocol, state, seen) in enumerate(rows) if seen < oldest[protocol][state]]
+
+
+def unanswered(chunk: Chunk, timeouts: Timeouts, now: int, patience: int) -> Iterator[abi.Session]:
+    """TCP connections without an answer, whose opener asked twice or waited for `patience` jiffies."""
+    oldest = timeouts.freshest_expired(TCP, now)[SessionState.OPENING]
+    rows = enumerate(zip(chunk.protocols, chunk.states, chunk.last_seen))
+    for n, (protocol, state, seen) in rows:
+        if protocol == TCP and state == SessionState.OPENING and seen >= oldest:
+            session = chunk.session(n)
+            if seen < now - patience or session.packets[session.opener] > 1:
+                yield session
+
+
+def remotes(chunk: Chunk, opener: abi.Direction) -> Iterator[Address]:
+    """The peer of each session that was opened so."""
+    openers = chunk.values[abi.OPENER_OFFSET :: abi.SESSION.size]
+    rows = zip(chunk.table.key.iter_unpack(chunk.keys), openers)
+    packed = Counter(key[1] for key, opened in rows if opened == opener)
+    for address, count in packed.items():
+        yield from repeat(ip_address(address), count)
 
 
 def home(protocol: int, state: int, *, ipv6: bool) -> SessionTable:

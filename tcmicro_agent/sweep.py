@@ -24,6 +24,8 @@ class Sweep:
         self._over = True
         self._began_ms: int | None = None
         self.expired = dict.fromkeys(SessionTable, 0)  # since this process started
+        self.counted: dict[SessionTable, int] = {}  # alive, as of the last whole pass
+        self.capacities: dict[SessionTable, int] = {}
 
     def step(self, now_ms: int, every_ms: int) -> None:
         """Goes on with a pass; begins one `every_ms` after the last began. `now_ms` is since boot."""
@@ -35,7 +37,10 @@ class Sweep:
 
     def _walk(self) -> Iterator[None]:
         sessions = self._kernel.sessions
+        alive = dict.fromkeys(SessionTable, 0)
         for chunk in sessions.chunks():
             found = expired(chunk, self._kernel.timeouts(), self._kernel.jiffies())
             self.expired[chunk.table] += sessions.expire(chunk, found)
+            alive[chunk.table] += len(chunk) - len(found)
             yield
+        self.counted, self.capacities = alive, sessions.capacities()

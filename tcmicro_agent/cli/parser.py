@@ -15,6 +15,7 @@ from tcmicro_agent.cli import (
     explain,
     policy,
     rollouts,
+    samples,
     sessions,
     sysdump,
     top,
@@ -89,6 +90,7 @@ def _add_plain(add: Adder) -> None:
     explain.add_verb(add)
     about.add_verbs(add)
     top.add_verb(add)
+    samples.add_verb(add)
     sysdump.add_verb(add)
     completion.add_verb(add, parser)
     add("run", verbs.run, "the agent itself (tcmicro-agent.service)")

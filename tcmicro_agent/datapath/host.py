@@ -17,6 +17,22 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def resident_bytes(statm: Path = Path("/proc/self/statm")) -> int:
+    """Memory of this process that is in use now."""
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def tcp_segments(snmp: Path = Path("/proc/net/snmp")) -> dict[str, int]:
+    """What TCP of this network namespace sent since it is there, and of that again. Empty where /proc does not say."""
+    try:
+        rows = [line.split() for line in snmp.read_text().splitlines() if line.startswith("Tcp:")]
+        names, values = rows
+        counts = dict(zip(names[1:], map(int, values[1:])))
+        return {"tcp_segments": counts["OutSegs"], "tcp_retransmits": counts["RetransSegs"]}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
 def forwarding(sysctl: Path = Path("/proc/sys/net")) -> int:
     """Which families any interface forwards: bit 0 IPv4, bit 1 IPv6."""
     found = 0

@@ -102,6 +102,12 @@ HOOK_REPAIRS = counter(
     "any increase",
     Fold.SUM,
 )
+SAMPLE = gauge(
+    "sample",
+    "value",
+    "by value",
+    "The latest numbers of tc-micro samples, counters too: what waves of a rollout are judged by",
+)
 DRIFT = gauge(
     "drift", "", "findings", "How much is not as configured; status names each", "over 0 for 5 min"
 )

@@ -41,6 +41,7 @@ class Sources:
     watch: Watch
     repairs: Mapping[tuple[str, str], int]
     requests: Mapping[str, int]
+    sample: Callable[[], Mapping[str, float]]
 
 
 class AgentCollector(Collector):
@@ -81,6 +82,7 @@ class AgentCollector(Collector):
             "floods": lambda: datapath.floods(found.agent, found.watch),
             "maps": self._maps.collect,
             "programs": lambda: datapath.programs(kernel),
+            "sample": lambda: [c.several(c.SAMPLE, found.sample())],
             "process": self._process.collect,
         }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -479,6 +481,67 @@ def test_local_rules_outlast_a_new_bundle_and_the_agent_and_are_deleted_by_id(ho
 
 
 @AGENT
+def test_what_the_host_does_is_recorded_over_restarts_of_the_agent(host):
+    host.run("policy", "apply", host.write(OPEN))
+    assert tcp(host.world.peer, US, SERVICE)
+    assert not tcp(host.world.peer, US, 22)
+    taken = [recorded(host, least=1)]
+    host.stop()
+    host.start()
+    taken.append(recorded(host, least=len(taken[0]["samples"]) + 1))
+    first, last = (document["samples"][-1] for document in taken)
+    assert first["boot_id"] == last["boot_id"] == taken[0]["boot_id"]
+    assert first["start"] != last["start"]
+    assert first["t"] < last["t"] <= taken[1]["now"]
+    assert last["values"]["denied_ingress"] > 0
+    assert last["values"]["new_ingress"] >= 1
+    assert last["values"]["agent_rss_bytes"] > 10**6
+    assert last["values"]["capacity_tcp4"] >= 1000
+    assert f'tc_micro_sample{{value="packets"}} {last["values"]["packets"]:.1f}' in host.metrics()
+    assert host.run("samples", "--since", "1")[1]["peers"] is None
+
+
+def test_peers_that_do_not_answer_are_told(host):
+    host.run("policy", "apply", host.write(OPEN))
+    host.world.us.run(
+        *[
+            "ip",
+            "neigh",
+            "replace",
+            "10.9.0.77",
+            "lladdr",
+            "02:00:00:00:00:77",
+            "dev",
+            "eth0",
+            "nud",
+            "permanent",
+        ]
+    )
+    host.world.us.inside(_ask, "10.9.0.77")
+    peers = host.run("samples", "--peers")[1]["peers"]
+    assert {"address": "10.9.0.77", "opened": 1, "unanswered": 1} in peers
+
+
+def recorded(host, least: int) -> dict:
+    """What `samples` says once there are so many."""
+    deadline = time.monotonic() + 60
+    while True:
+        code, found = host.run("samples", "--since", "3600")
+        assert code == 0
+        if len(found["samples"]) >= least:
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
+def _ask(address: str) -> None:
+    """Until a second SYN was sent."""
+    with socket.socket() as connection:
+        connection.settimeout(1.5)
+        with contextlib.suppress(OSError):
+            connection.connect((address, 80))
+
+
 def test_usage_and_root(host, tmp_path):
     done = subprocess.run(
         [

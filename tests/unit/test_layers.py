@@ -69,7 +69,7 @@ JOIN = (
         "sweep",
     ),
     *agent("report", "listing", "trial_report", "admission"),
-    *agent("follower", "decisions", "watch", "explanation", "canaries", "probe"),
+    *agent("follower", "decisions", "watch", "explanation", "canaries", "probe", "recorder"),
     *agent("census", "ending", "placement", "examination", "live", "sysdump"),
 )
 SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
@@ -162,6 +162,7 @@ ROOMS = {
     "tcmicro_agent.examination": Room(JOIN),
     "tcmicro_agent.live": Room(JOIN),
     "tcmicro_agent.sysdump": Room(JOIN),
+    "tcmicro_agent.recorder": Room(JOIN),
     "tcmicro_agent.daemon": Room(SHELL),
     "tcmicro_agent.metrics": Room((*SHELL, "prometheus_client")),
     "tcmicro_agent.cli": Room(SHELL),
@@ -170,6 +171,10 @@ ROOMS = {
     f"{FLEET}.doc_fragments": Room(),
     f"{FLEET}.plugin_utils": Room((*BASE, *agent("policy")), pure=True),
     f"{FLEET}.plugin_utils.prober": Room(),
+    f"{FLEET}.plugin_utils.judge": Room(
+        (*BASE, *agent("policy"), f"{FLEET}.plugin_utils", "numpy", "scipy"), pure=True
+    ),
+    f"{FLEET}.plugin_utils.judge.prometheus": Room((f"{FLEET}.plugin_utils",)),
     f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
     f"{FLEET}.plugin_utils.journal": Room((f"{FLEET}.plugin_utils",)),
     f"{FLEET}.plugin_utils.notify": Room(),
