@@ -12,10 +12,10 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels check format keys artifact bpf lab-up lab-down lab-status bench lock clean clean-lab clean-kernels
+.PHONY: help setup demo test test-kernels check format keys artifact bpf lab-up lab-down lab-status bench bench-rollout lock clean clean-lab clean-kernels
 
 help: ## List every command
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # no command, but what some commands need
 .PHONY: needs-root
@@ -73,6 +73,9 @@ lab-status: needs-root setup ## Say which lab hosts run and how to reach them
 
 bench: needs-root setup bpf ## Measure against nothing, nftables and iptables: build/bench.json (10 minutes; QUICK=1: 2)
 	@PYTHONPATH=collections python -m tests.bench
+
+bench-rollout: setup ## How often the gates of a rollout are right and wrong, over simulated fleets (QUICK=1: fewer)
+	@PYTHONPATH=.:collections python -m tests.bench_rollout
 
 lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes
 	@tools/lock.sh

@@ -1,30 +1,37 @@
-"""The gate lets only pass what is known to be well."""
+"""L0: only what is known to be well passes."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.gate import (
-    Evidence,
-    Outcome,
-    judge,
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.gate import unwell
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence import Evidence
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.judge import (
+    judge_invariants,
+    reasons,
     table,
-    unwell,
 )
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.lattice import Outcome
 
 from tests.plugins.looks import UNREACHABLE, look, upgraded
+from tests.plugins.recorded import shipped
 
 
-def evidence(after, before=None, failures=None):
-    return Evidence("0.1.1", 10, {"web1": before or look()}, {"web1": after}, failures or {})
+def evidence(before, after, failures=None, **fields):
+    fields = {"release": "0.1.1", "hosts": ("web1",), **fields}
+    return Evidence(seconds=10, before=before, after=after, failures=failures or {}, **fields)
 
 
-def verdict(after, before=None, failures=None):
-    return judge(["web1"], evidence(after, before, failures))
+def judged(before, after, **fields):
+    return judge_invariants(evidence(before, after, **fields), shipped())
+
+
+def verdict(after, before=None, failures=None, **fields):
+    return judged({"web1": before or look()}, {"web1": after}, failures=failures, **fields)
 
 
 def test_wave_that_is_well_passes():
     assert verdict(upgraded()).outcome is Outcome.PASS
-    assert verdict(upgraded()).reasons == ()
+    assert verdict(upgraded()).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,7 @@ def test_wave_that_is_well_passes():
 def test_each_invariant_fails_the_wave(changes, says):
     found = verdict(upgraded(**changes))
     assert found.outcome is Outcome.FAIL
-    assert says in " ".join(reason.text for reason in found.reasons)
+    assert says in " ".join(reasons(found))
 
 
 def test_restarts_before_the_change_are_not_held_against_it():
@@ -67,7 +74,7 @@ def test_restarts_before_the_change_are_not_held_against_it():
 
 def test_restarts_count_from_before_when_the_release_did_not_change():
     before, after = upgraded(service__restarts=5), upgraded(service__restarts=6)
-    assert "1 restarts" in verdict(after, before).reasons[0].text
+    assert "1 restarts" in verdict(after, before).findings[0].text
 
 
 def test_settled_transaction_does_not_matter():
@@ -78,17 +85,17 @@ def test_settled_transaction_does_not_matter():
 def test_lost_contact_fails():
     found = verdict(UNREACHABLE)
     assert found.outcome is Outcome.FAIL
-    assert found.reasons[0].text == "no contact: ssh: connect to host db1 port 22: No route to host"
+    [finding] = found.findings
+    assert finding.text == "no contact: ssh: connect to host db1 port 22: No route to host"
 
 
 def test_silent_host_fails():
-    nothing = Evidence("0.1.1", 10, {"web1": look()}, {}, {})
-    assert judge(["web1"], nothing).outcome is Outcome.FAIL
+    assert judged({"web1": look()}, {}).outcome is Outcome.FAIL
 
 
 def test_recorded_failure_fails_whatever_it_looks_like_now():
     found = verdict(upgraded(), failures={"web1": "release 0.1.1 does not run\nlong journal"})
-    assert [reason.text for reason in found.reasons] == ["release 0.1.1 does not run"]
+    assert reasons(found) == ["web1: release 0.1.1 does not run"]
 
 
 @pytest.mark.parametrize(
@@ -106,25 +113,37 @@ def test_missing_data_never_passes(path):
 
 
 def test_unknown_before_is_inconclusive():
-    found = judge(["web1"], Evidence("0.1.1", 10, {}, {"web1": upgraded()}, {}))
+    found = judged({}, {"web1": upgraded()})
     assert found.outcome is Outcome.INCONCLUSIVE
 
 
 def test_fail_outweighs_inconclusive():
     after = {"web1": upgraded(), "web2": UNREACHABLE}
-    found = judge(["web1", "web2"], Evidence("0.1.1", 10, {"web2": look()}, after, {}))
+    found = judged({"web2": look()}, after, hosts=("web1", "web2"))
     assert found.outcome is Outcome.FAIL
-    assert {reason.outcome for reason in found.reasons} == {Outcome.FAIL, Outcome.INCONCLUSIVE}
+    assert {finding.outcome for finding in found.findings} == {Outcome.FAIL, Outcome.INCONCLUSIVE}
 
 
 def test_nobody_to_judge_is_an_error():
-    assert judge([], Evidence("0.1.1", 10, {}, {}, {})).outcome is Outcome.ERROR
+    assert judged({}, {}, hosts=()).outcome is Outcome.ERROR
 
 
 def test_table_has_a_line_per_host():
-    lines = table(["web1"], verdict(upgraded(service__restarts=1)))
+    case = evidence({"web1": look()}, {"web1": upgraded(service__restarts=1)})
+    lines = table(case, judge_invariants(case, shipped()))
     assert lines[0].split(maxsplit=1) == ["web1", "fail: 1 restarts in 10 s, allowed 0"]
     assert lines[-1].split() == ["gate", "fail"]
+
+
+def test_release_must_be_the_one_before_where_none_is_wanted():
+    assert verdict(look(), release="").outcome is Outcome.PASS
+    assert verdict(upgraded(), release="").outcome is Outcome.FAIL
+
+
+def test_wanted_bundle_must_rule_under_any_generation():
+    after = upgraded(status__policy__digest="cd34", status__policy__generation=4)
+    assert verdict(after, digests={"web1": "cd34"}).outcome is Outcome.PASS
+    assert "wanted ef56" in reasons(verdict(after, digests={"web1": "ef56"}))[0]
 
 
 def test_host_that_is_well_may_be_changed():

@@ -1,13 +1,38 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge a wave, once, on the controller. Never fails: the verdict is data, stopping is the playbook's."""
+"""Judge a wave, once, on the controller. Never fails for what it finds: the verdict is data, stopping is the playbook's."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.gate import Evidence, judge, table
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import judge, prometheus, specs
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence import Evidence
+
+from tcmicro_agent.errors import PolicyError
+
+SHIPPED = Path("roles/tcmicro_gate/files/gates.yml")
+ARGUMENTS = {
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "controls": {"type": "list", "elements": "str", "default": []},
+    "release": {"type": "str", "default": ""},
+    "digests": {"type": "dict", "default": {}},
+    "seconds": {"type": "int", "default": 0},
+    "extension": {"type": "int", "default": 0},
+    "before": {"type": "dict", "required": True},
+    "after": {"type": "dict", "required": True},
+    "failures": {"type": "dict", "default": {}},
+    "expected_diffs": {"type": "list", "elements": "dict", "default": []},
+    "gates": {"type": "path"},
+    "previous": {"type": "dict"},
+    "only_invariants": {"type": "bool", "default": False},
+    "prometheus_url": {"type": "str", "default": ""},
+}
 
 
 class ActionModule(ActionBase):
@@ -19,23 +44,63 @@ class ActionModule(ActionBase):
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
-            {
-                "hosts": {"type": "list", "elements": "str", "required": True},
-                "release": {"type": "str", "required": True},
-                "seconds": {"type": "int", "default": 0},
-                "before": {"type": "dict", "required": True},
-                "after": {"type": "dict", "required": True},
-                "failures": {"type": "dict", "default": {}},
-            }
-        )
-        hosts = args.pop("hosts")
-        verdict = judge(hosts, Evidence(**args))
+        _, args = self.validate_argument_spec(ARGUMENTS)
+        gates = _gates(args["gates"])
+        evidence = _evidence(args, (task_vars or {}).get("hostvars", {}))
+        if args["only_invariants"]:
+            verdict = judge.judge_invariants(evidence, gates, args["previous"])
+        else:
+            if args["prometheus_url"]:
+                evidence = prometheus.with_samples(
+                    evidence, gates, args["prometheus_url"], time.time()
+                )
+            verdict = judge.judge(evidence, gates, args["previous"])
         result.update(
             changed=False,
+            **verdict.document(),
             verdict=verdict.outcome.value,
             passed=verdict.outcome.value == "pass",
-            reasons=[f"{reason.host}: {reason.text}" for reason in verdict.reasons],
-            table=table(hosts, verdict),
+            reasons=judge.reasons(verdict),
+            table=judge.table(evidence, verdict),
         )
         return result
+
+
+def _gates(file: str | None) -> specs.Gates:
+    path = Path(file) if file else _shipped()
+    try:
+        return specs.parse(str(path), path.read_text())
+    except OSError as exc:
+        raise AnsibleActionFail(f"{path}: {exc.strerror}; allowed is a file of kind Gates") from exc
+    except PolicyError as exc:
+        raise AnsibleActionFail(str(exc)) from exc
+
+
+def _shipped() -> Path:
+    """Of the role that stands beside this collection."""
+    return next(p / SHIPPED for p in Path(__file__).resolve().parents if (p / SHIPPED).is_file())
+
+
+def _evidence(args: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Evidence:
+    return Evidence(
+        release=args["release"],
+        seconds=args["seconds"],
+        before=args["before"],
+        after=args["after"],
+        failures=args["failures"],
+        digests=args["digests"],
+        hosts=tuple(args["hosts"]),
+        controls=tuple(args["controls"]),
+        extension=args["extension"],
+        addresses=dict(_addresses([*args["hosts"], *args["controls"]], hostvars)),
+        expected=tuple(args["expected_diffs"]),
+    )
+
+
+def _addresses(
+    hosts: Iterable[str], hostvars: Mapping[str, Any]
+) -> Iterable[tuple[str, tuple[str, ...]]]:
+    for host in hosts:
+        known = hostvars.get(host, {})
+        listed = known.get("tcmicro_addresses") or [known.get("ansible_host")]
+        yield host, tuple(str(address) for address in listed if address)

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course, tables
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course, looks, tables
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages as cumulative
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
 
@@ -38,6 +38,9 @@ class FilterModule:
         return {
             "waves": plain(sizes),
             "per_host": plain(tables.per_host),
+            "looks": plain(looks.together),
+            "dealt_to": plain(looks.dealt_to),
+            "bake_pauses": plain(looks.bake_pauses),
             "findings": plain(tables.findings),
             "failsafe": plain(tables.failsafe),
             "status_rows": plain(tables.status_rows),

@@ -11,7 +11,21 @@ author: The tcmicro developers (@tcmicro)
 description:
   - Reads releases, service and the status that the agent itself reports. Changes nothing and does not fail on a host
     without an agent, or with a broken one; RV(problem) then says what is wrong.
-options: {}
+options:
+  samples_s:
+    description:
+      - Return also what the agent recorded in the last so many seconds, C(tc-micro samples). It keeps two hours.
+      - V(0) returns none.
+    type: int
+    default: 0
+  peers:
+    description: With the samples, ask which peers do not answer this host now.
+    type: bool
+    default: false
+  differences:
+    description: Return also what a staged policy decides otherwise, C(tc-micro policy differences).
+    type: bool
+    default: false
 extends_documentation_fragment: [tcmicro.fleet.attributes.info]
 seealso:
   - module: tcmicro.fleet.agent_release
@@ -53,6 +67,15 @@ facts:
   returned: always
   type: dict
   sample: {kernel: 6.1.0-18-amd64, arch: x86_64, distribution: debian, version: "12"}
+samples:
+  description: The C(Samples) document, V(null) where the release records none.
+  returned: when O(samples_s) is given
+  type: dict
+differences:
+  description: What a staged policy decides otherwise; empty when nothing is staged.
+  returned: when O(differences) is true
+  type: list
+  elements: dict
 problem:
   description: Why there is no status, empty when there is one.
   returned: always
@@ -71,6 +94,14 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
 from ansible_collections.tcmicro.fleet.plugins.module_utils.facts import facts
 from ansible_collections.tcmicro.fleet.plugins.module_utils.guard import Guard
 from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout
+
+ARGUMENTS = {
+    "samples_s": {"type": "int", "default": 0},
+    "peers": {"type": "bool", "default": False},
+    "differences": {"type": "bool", "default": False},
+}
+UNKNOWN_VERB = 2
+MAX_DIFFERENCES = 1000
 
 
 def status(agent: Agent) -> tuple[Document | None, str]:
@@ -106,9 +137,35 @@ def look(run: Run, layout: Layout) -> Document:
     }
 
 
+def samples(agent: Agent, seconds: int, *, peers: bool) -> Document | None:
+    """What the agent recorded. A release that knows no such verb records nothing; one that fails to answer is silent."""
+    reply = agent.call("samples", "--since", str(seconds), *(["--peers"] if peers else []))
+    if reply.code == UNKNOWN_VERB:
+        return None
+    return reply.document if reply.ok and reply.document is not None else {}
+
+
+def differences(agent: Agent) -> list[Document]:
+    reply = agent.call("policy", "differences", "--limit", str(MAX_DIFFERENCES))
+    return list(reply.document["differences"]) if reply.ok and reply.document else []
+
+
+def asked_besides(agent: Agent, params: Document) -> Document:
+    """The documents that are not of every look."""
+    found: Document = {}
+    if params["samples_s"]:
+        found["samples"] = samples(agent, params["samples_s"], peers=params["peers"])
+    if params["differences"]:
+        found["differences"] = differences(agent)
+    return found
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(**look(module.run_command, Layout()))
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    found = look(module.run_command, Layout())
+    if found["installed"]:
+        found.update(asked_besides(Agent(module.run_command), module.params))
+    module.exit_json(**found)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ description:
   - Runs once per wave on the controller and compares two looks of M(tcmicro.fleet.agent_info) per host.
   - On every host the service must be active without a restart, report the release, guard the interfaces it guarded in both
     directions, and hold the policy it held, with nothing pending and nothing drifted.
+  - Where the looks have samples, no value may exceed its limit, and none may have got worse than on the controls.
   - Missing data never passes. A host that does not answer fails, one that answers half is inconclusive.
+  - All of it is described by a gate file; docs/judging.md explains it.
   - Does not fail by itself; the playbook decides by RV(verdict).
 options:
   hosts:
@@ -22,12 +24,25 @@ options:
     type: list
     elements: str
     required: true
+  controls:
+    description: Hosts that were not changed, to compare with. Their looks are in O(before) and O(after) too.
+    type: list
+    elements: str
+    default: []
   release:
-    description: The release that each must report.
+    description: The release that each must report. Empty where it must be the one it ran before.
     type: str
-    required: true
+    default: ""
+  digests:
+    description: Bundles that hosts must hold, by host. A host without must hold the one it held before.
+    type: dict
+    default: {}
   seconds:
-    description: How long the bake took, for the messages.
+    description: How long the bake took, all of it where it was extended.
+    type: int
+    default: 0
+  extension:
+    description: How often the bake was extended. What was suspicious is decided then.
     type: int
     default: 0
   before:
@@ -42,6 +57,29 @@ options:
     description: What already went wrong, by host.
     type: dict
     default: {}
+  expected_diffs:
+    description:
+      - What a staged policy is meant to decide otherwise. Each may name V(change) (C(allow_to_deny), C(deny_to_allow)),
+        V(direction), V(protocol), V(port) and V(peer), as in C(tc-micro policy differences).
+    type: list
+    elements: dict
+    default: []
+  gates:
+    description: The gate file. Without, the one that comes with the role C(tcmicro_gate).
+    type: path
+  previous:
+    description: What this module returned for the same wave before. What failed then stays failed.
+    type: dict
+  only_invariants:
+    description: Judge only what must always hold, as while a bake lasts.
+    type: bool
+    default: false
+  prometheus_url:
+    description:
+      - Take the samples from this Prometheus server, which scrapes the agents, instead of from the looks.
+      - When it does not answer, the verdict is V(error).
+    type: str
+    default: ""
 extends_documentation_fragment: [tcmicro.fleet.attributes.info]
 seealso:
   - module: tcmicro.fleet.agent_info
@@ -63,6 +101,27 @@ verdict:
   description: V(fail) over V(error) over V(inconclusive) over V(pass).
   returned: success
   type: str
+outcome:
+  description: The same as RV(verdict).
+  returned: success
+  type: str
+latched:
+  description: Whether no later look at the wave can change it. Only V(fail) is.
+  returned: success
+  type: bool
+findings:
+  description: What was found, by level (L0 to L4), metric and host (V(null) for the wave), with its numbers.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {level: L2, metric: denied packets, host: null, outcome: fail, enforce: true, text: 1.52 times more than on the controls,
+       numbers: {p: 0.0001, effect: 1.52}}
+not_judged:
+  description: What this wave could not show whatever happened, and why.
+  returned: success
+  type: list
+  elements: dict
 passed:
   description: Whether the verdict is V(pass).
   returned: success

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a wave is well: what must hold on every host after a change of release. Pure.
+"""What must hold on every host after a change, whatever its numbers say (L0). Pure.
 
 Each host is described by two looks of agent_info, before its change and after the bake. Missing data never
 passes: a host that does not answer fails, one that answers half is inconclusive.
@@ -9,9 +9,9 @@ passes: a host that does not answer fails, one that answers half is inconclusive
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.lattice import Outcome
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import (
     Look,
     first_line,
@@ -20,49 +20,52 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import (
 )
 
 
-class Outcome(Enum):
-    """In order of precedence."""
-
-    FAIL = "fail"
-    ERROR = "error"
-    INCONCLUSIVE = "inconclusive"
-    PASS = "pass"
-
-
 @dataclass(frozen=True)
 class Reason:
-    """What was found on a host, with its numbers."""
+    """What was found on a host, by which invariant; "" where it could not even be asked."""
 
     host: str
+    invariant: str
     outcome: Outcome
     text: str
 
 
 @dataclass(frozen=True)
-class Verdict:
-    outcome: Outcome
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True)
 class Evidence:
-    """All that is known of a wave. `failures`: what already went wrong, by host."""
+    """All that is known of a wave. `failures`: what already went wrong, by host.
+
+    `release`: the one that each must run; "" where it must be the one it ran. `digests`: of the bundles that the hosts
+    must hold; a host without must hold what it held.
+    """
 
     release: str
     seconds: int
     before: Mapping[str, Look]
     after: Mapping[str, Look]
     failures: Mapping[str, str]
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
-def judge(hosts: Iterable[str], evidence: Evidence) -> Verdict:
-    """The verdict over a wave: the worst of its hosts; a wave without hosts is an error."""
-    named = sorted(hosts)
-    reasons = [reason for host in named for reason in _judge_host(host, evidence)]
-    if not named:
-        reasons.append(Reason("wave", Outcome.ERROR, "no hosts to judge"))
-    worst = next((o for o in Outcome if any(r.outcome is o for r in reasons)), Outcome.PASS)
-    return Verdict(worst, tuple(reasons))
+def broken(host: str, evidence: Evidence, invariants: Iterable[str]) -> list[Reason]:
+    """Which of these invariants do not hold on a host, and what hides whether they do."""
+
+    def reason(outcome: Outcome, text: str, invariant: str = "") -> list[Reason]:
+        return [Reason(host, invariant, outcome, text)]
+
+    if host in evidence.failures:
+        return reason(Outcome.FAIL, first_line(evidence.failures[host]))
+    before, after = evidence.before.get(host), evidence.after.get(host)
+    lost = trouble(after)
+    if lost or after is None:
+        return reason(Outcome.FAIL, lost)
+    if trouble(before) or before is None:
+        return reason(Outcome.INCONCLUSIVE, "how it was before the change is not known")
+    case = Case(host, before, after, evidence)
+    try:
+        found = [(name, text) for name in invariants for text in INVARIANTS[name](case)]
+    except (KeyError, TypeError, AttributeError) as exc:
+        return reason(Outcome.INCONCLUSIVE, f"its status lacks {exc}")
+    return [Reason(host, name, Outcome.FAIL, text) for name, text in found]
 
 
 def unwell(info: Look | None) -> list[str]:
@@ -74,34 +77,6 @@ def unwell(info: Look | None) -> list[str]:
         return [text for check in (_service, _datapath, _transaction) for text in check(info)]
     except (KeyError, TypeError, AttributeError) as exc:
         return [f"its status lacks {exc}"]
-
-
-def table(hosts: Iterable[str], verdict: Verdict) -> list[str]:
-    """The verdict for people: one line per host, and the outcome."""
-    lines = []
-    for host in sorted(hosts):
-        texts = [f"{r.outcome.value}: {r.text}" for r in verdict.reasons if r.host == host]
-        lines.append(f"{host:<16} {'; '.join(texts) or 'pass'}")
-    return [*lines, f"{'gate':<16} {verdict.outcome.value}"]
-
-
-def _judge_host(host: str, evidence: Evidence) -> list[Reason]:
-    if host in evidence.failures:
-        return [Reason(host, Outcome.FAIL, first_line(evidence.failures[host]))]
-    before, after = evidence.before.get(host), evidence.after.get(host)
-    lost = trouble(after)
-    if lost or after is None:
-        return [Reason(host, Outcome.FAIL, lost)]
-    if trouble(before) or before is None:
-        return [Reason(host, Outcome.INCONCLUSIVE, "how it was before the change is not known")]
-    try:
-        return [
-            Reason(host, Outcome.FAIL, text)
-            for check in CHECKS
-            for text in check(before, after, evidence)
-        ]
-    except (KeyError, TypeError, AttributeError) as exc:
-        return [Reason(host, Outcome.INCONCLUSIVE, f"its status lacks {exc}")]
 
 
 def _service(info: Look) -> Iterable[str]:
@@ -132,49 +107,64 @@ def _transaction(info: Look) -> Iterable[str]:
 # --- what must hold between the two looks
 
 
-def _well(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
-    yield from (text for check in (_service, _datapath, _transaction) for text in check(after))
+@dataclass(frozen=True)
+class Case:
+    """Two looks at one host, and what is expected of it."""
+
+    host: str
+    before: Look
+    after: Look
+    evidence: Evidence
 
 
-def _release(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
-    if running(after) not in (None, evidence.release):
-        yield f"it runs release {running(after)}, wanted {evidence.release}"
+def _well(case: Case) -> Iterable[str]:
+    yield from (text for check in (_service, _datapath, _transaction) for text in check(case.after))
 
 
-def _restarts(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
+def _release(case: Case) -> Iterable[str]:
+    wanted = case.evidence.release or running(case.before)
+    if running(case.after) not in (None, wanted):
+        yield f"it runs release {running(case.after)}, wanted {wanted}"
+
+
+def _restarts(case: Case) -> Iterable[str]:
     """systemd counts from 0 again when the unit is restarted on request, as a change of release does."""
-    changed = running(before) != running(after)
-    count = after["service"]["restarts"] - (0 if changed else before["service"]["restarts"])
+    changed = running(case.before) != running(case.after)
+    earlier = 0 if changed else case.before["service"]["restarts"]
+    count = case.after["service"]["restarts"] - earlier
     if count:
-        yield f"{count} restarts in {evidence.seconds} s, allowed 0"
+        yield f"{count} restarts in {case.evidence.seconds} s, allowed 0"
 
 
-def _interfaces(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
-    lost = _names(before) - _names(after)
+def _interfaces(case: Case) -> Iterable[str]:
+    lost = _names(case.before) - _names(case.after)
     if lost:
         yield f"no longer guarded: {', '.join(sorted(lost))}"
 
 
-def _policy(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
-    was, now = before["status"]["policy"], after["status"]["policy"]
-    if (was["generation"], was["digest"]) != (now["generation"], now["digest"]):
+def _policy(case: Case) -> Iterable[str]:
+    was, now = case.before["status"]["policy"], case.after["status"]["policy"]
+    wanted = case.evidence.digests.get(case.host)
+    if wanted and now["digest"] != wanted:
+        yield f"the policy is {now['digest'][:12] or 'none'}, wanted {wanted[:12]}"
+    elif not wanted and (was["generation"], was["digest"]) != (now["generation"], now["digest"]):
         yield f"the policy is another: generation {was['generation']} before, {now['generation']} now"
 
 
-def _drift(before: Look, after: Look, evidence: Evidence) -> Iterable[str]:
-    if after["status"]["drift"]:
-        yield f"the kernel differs from what is recorded: {after['status']['drift'][0]}"
+def _drift(case: Case) -> Iterable[str]:
+    if case.after["status"]["drift"]:
+        yield f"the kernel differs from what is recorded: {case.after['status']['drift'][0]}"
 
 
 def _names(info: Look) -> set[str]:
     return {interface["name"] for interface in info["status"]["datapath"]["interfaces"]}
 
 
-CHECKS: tuple[Callable[[Look, Look, Evidence], Iterable[str]], ...] = (
-    _restarts,
-    _well,
-    _release,
-    _interfaces,
-    _policy,
-    _drift,
-)
+INVARIANTS: Mapping[str, Callable[[Case], Iterable[str]]] = {
+    "restarts": _restarts,
+    "well": _well,
+    "release": _release,
+    "interfaces": _interfaces,
+    "policy": _policy,
+    "drift": _drift,
+}

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Look = Mapping[str, Any]
 
+LOOK_S, MAX_LOOKS = 15, 20  # while a bake lasts
 VIA_SSH = re.compile(r"(?:via|over) ssh: ")
 
 
@@ -29,6 +30,31 @@ def trouble(look: Look | None) -> str:
 def running(look: Look) -> Any:
     """Release of the running process; `status.release` is only that of the command that was asked."""
     return look["status"]["agent"]["release"]
+
+
+def dealt_to(controls: Sequence[str], hosts: Sequence[str], host: str) -> list[str]:
+    """The share of one host when controls are dealt out evenly to the hosts of a wave."""
+    return list(controls[list(hosts).index(host) :: len(hosts)])
+
+
+def bake_pauses(bake: int) -> list[int]:
+    """The seconds of a bake between one look and the next, the last of which is the one that is judged."""
+    count = max(1, min(MAX_LOOKS, bake // LOOK_S))
+    share, rest = divmod(bake, count)
+    return [share] * (count - 1) + [share + rest]
+
+
+def together(
+    hosts: Iterable[str], hostvars: Mapping[str, Any], own: str, controls: str
+) -> dict[str, Look]:
+    """The looks at the hosts of a wave, in their variable `own`, and those they took at controls, by host."""
+    found: dict[str, Look] = {}
+    for host in (host for host in hosts if host in hostvars):
+        for look in (hostvars[host].get(controls) or {}).get("results", ()):
+            found[look["item"]] = look
+        if hostvars[host].get(own) is not None:
+            found[host] = hostvars[host][own]
+    return found
 
 
 def first_line(text: Any) -> str:

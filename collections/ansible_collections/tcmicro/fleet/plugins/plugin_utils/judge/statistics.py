@@ -1,0 +1,79 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tests a verdict rests on. Exact, one-sided and without any randomness: the same data give the same verdict.
+
+"Higher" is worse throughout; who looks for a fall turns the signs. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+NORMAL_OF_MAD = 1.4826  # the median absolute deviation of a normal distribution times this is its standard deviation
+EXACT_PAIRS = (
+    4000  # above it the normal approximation with continuity correction is as good, and quick
+)
+
+
+def rank_p(suspects: Sequence[float], controls: Sequence[float]) -> float:
+    """p of the Mann-Whitney test that suspects are not higher than controls.
+
+    Ties count as if the suspect were the lower one: the ranks are distinct, the null distribution is exact, and p is
+    never too small.
+    """
+    pooled = [(value, 0) for value in suspects] + [(value, 1) for value in controls]
+    order = sorted(range(len(pooled)), key=pooled.__getitem__)
+    ranks = np.empty(len(pooled))
+    ranks[order] = np.arange(len(pooled))
+    method = "exact" if len(suspects) * len(controls) <= EXACT_PAIRS else "asymptotic"
+    own, other = ranks[: len(suspects)], ranks[len(suspects) :]
+    return float(stats.mannwhitneyu(own, other, alternative="greater", method=method).pvalue)
+
+
+def least_rank_p(suspects: int, controls: int) -> float:
+    """The smallest p that so many hosts can give, however bad they are."""
+    return 1 / math.comb(suspects + controls, suspects)
+
+
+def robust_z(value: float, population: Sequence[float], least_scale: float) -> float:
+    """How many robust standard deviations a value lies above the median of a population.
+
+    `least_scale` stands in for a population without spread.
+    """
+    middle = float(np.median(population))
+    scale = NORMAL_OF_MAD * float(np.median(np.abs(np.asarray(population) - middle)))
+    return (value - middle) / max(scale, least_scale)
+
+
+def z_of(p: float) -> float:
+    """The z of a standard normal that is exceeded with probability p."""
+    return float(stats.norm.isf(p))
+
+
+def theil_sen(times: ArrayLike, values: ArrayLike) -> float:
+    """Median of the slopes between all pairs: one sample that is off does not move it. Raises ValueError below two."""
+    when, what = np.asarray(times, float), np.asarray(values, float)
+    if len(when) < 2:
+        raise ValueError("a slope needs two samples")
+    first, second = np.triu_indices(len(when), 1)
+    return float(np.median((what[second] - what[first]) / (when[second] - when[first])))
+
+
+def binomial_p(events: int, exposure: float, control_events: int, control_exposure: float) -> float:
+    """p that events come no more often than the controls', given how many there were in all (exact, conditional)."""
+    total, whole = events + control_events, exposure + control_exposure
+    if not total or not whole:
+        return 1.0
+    return float(stats.binomtest(events, total, exposure / whole, alternative="greater").pvalue)
+
+
+def sign_p(worse: int, better: int) -> float:
+    """p of the exact sign test: among those that changed, as many got better as worse."""
+    if not worse + better:
+        return 1.0
+    return float(stats.binomtest(worse, worse + better, 0.5, alternative="greater").pvalue)
