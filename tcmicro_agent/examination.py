@@ -32,7 +32,9 @@ def examine(agent: Agent) -> dict[str, Any]:
             faults.append(Finding(check, FAIL, str(exc), getattr(exc, "hint", "")))
             return otherwise
 
-    config = attempt("configuration", agent.store.config, Config())
+    # the file may be refused, while what was accepted before is in force
+    written = attempt("configuration", agent.store.read_config, None)
+    config = written or attempt("configuration", agent.store.config, Config())
     status = attempt("status", lambda: report.status(agent, config), None)
     found = [*_host(config), *faults]
     if status is not None:
