@@ -82,7 +82,7 @@ def make_live(
 def _confirm(
     change: Change, applied: Answer, ask: Ask, clock: Clock, prove: Prove
 ) -> Answer | None:
-    """The answer of the host, None when it gave none before the deadline. What it refuses is shown anew, twice; why it
+    """The answer of the host, None when it gave none before the deadline. What it refuses is shown anew, twice; why it first
     refused says more than that it is too late then."""
     refusals: list[Answer] = []
 
@@ -98,7 +98,7 @@ def _confirm(
 
     answer = _ask_until(change.deadline, once, settled, clock)
     failed = answer is None or answer.get("failed")
-    return refusals[-1] if refusals and failed else answer
+    return refusals[0] if refusals and failed else answer
 
 
 def _failed(change: Change, applied: Answer, reason: str, ask: Ask, clock: Clock) -> Answer:
