@@ -181,6 +181,18 @@ def test_unknown_time_before_is_inconclusive():
     assert "before the change is not known" in " ".join(reasons(found))
 
 
+def test_what_was_recorded_before_may_be_asked_for_afterwards():
+    """Nobody noted when the change began: the five minutes before the bake are left out."""
+    case = evidence(twice(2.0))
+    for name, look in case.before.items():
+        after = case.after[name]["samples"]
+        for sample in after["samples"]:
+            sample["t"] += 300
+        after["now"] += 300
+        after["samples"][:0] = look.pop("samples")["samples"]
+    assert failed(judge(case, GATES)) == {"denied packets"}
+
+
 def test_controls_may_be_looked_at_once():
     case = evidence(twice(2.0))
     for name in case.controls:

@@ -78,7 +78,11 @@ def _gates(file: str | None) -> specs.Gates:
 
 def _shipped() -> Path:
     """Of the role that stands beside this collection."""
-    return next(p / SHIPPED for p in Path(__file__).resolve().parents if (p / SHIPPED).is_file())
+    found = (above / SHIPPED for above in Path(__file__).resolve().parents)
+    shipped = next((path for path in found if path.is_file()), None)
+    if shipped is None:
+        raise AnsibleActionFail(f"gates: no {SHIPPED} beside this collection; say which file")
+    return shipped
 
 
 def _evidence(args: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Evidence:

@@ -14,6 +14,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.samples import
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import Look, trouble
 
 SILENT = Record(0.0, ())
+CHANGE_S = 300.0  # what a change takes where nobody noted when it began
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ class _Reader:
         self._gap = self._change_s()
 
     def subject(self, host: str) -> Subject:
-        """A control may have been looked at only once, afterwards: its time before is as long ago as that of the wave."""
+        """Who recorded may be asked only once, afterwards: the time before ended when the change began."""
         start, end, seconds = self._before[host], self._after[host], self._evidence.seconds
-        if start is SILENT and end is not SILENT and host in self._evidence.controls:
+        if start is SILENT and end is not SILENT:
             start = end.until(end.now - seconds - self._gap)
         looks = (self._evidence.before.get(host), self._evidence.after.get(host))
         records = any(_asked(look) is not None for look in looks)
@@ -83,7 +84,7 @@ class _Reader:
         pairs = [(self._before[host], self._after[host]) for host in self._evidence.hosts]
         known = [pair for pair in pairs if SILENT not in pair]
         gaps = [after.now - before.now - self._evidence.seconds for before, after in known]
-        return max(median(gaps), 0.0) if gaps else 0.0
+        return max(median(gaps), 0.0) if gaps else CHANGE_S
 
 
 def _record(look: Look | None) -> Record:
