@@ -58,6 +58,10 @@ class Daemon:
         self._attachments = Attachments(agent.kernel)
         self._links = links.Announcements()
         self._next_look = 0.0
+        self._looking = (
+            True  # this tick looks at everything, whether anything seems to have changed or not
+        )
+        self._upkeep = upkeep.Upkeep(agent)
         self._sweep = Sweep(agent.kernel)
         self._watch = Watch()
         self._recorder = Recorder(agent, self._sweep, self._own_numbers)
@@ -140,14 +144,15 @@ class Daemon:
 
     def _keep_attached(self) -> list[Event]:
         now = time.monotonic()
-        if now < self._next_look and self._attachments.intact(self._config):
+        self._looking = now >= self._next_look
+        if not self._looking and self._attachments.intact(self._config):
             return []
         done = self._attachments.converge(self._config)
         self._next_look = now + LOOK_S
         return done
 
     def _keep_up(self) -> list[Event]:
-        self._say(upkeep.converge(self._agent, self._config))
+        self._say(self._upkeep.converge(self._config, anew=self._looking))
         self._say(self._watch.look(self._agent, time.monotonic()))
         self._sweep.step(self._agent.clock.boot_ms(), self._config.tuning.sweep_s * 1000)
         self._vitals.changes.look(self._store)

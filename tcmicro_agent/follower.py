@@ -6,7 +6,6 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 from tcmicro_agent.abi import Reason
@@ -19,7 +18,7 @@ from tcmicro_agent.store import LockedError, Store, read_document, write_documen
 def alone(store: Store, reasons: Iterable[Reason]) -> Iterator[None]:
     """Follows for the length of a `with`; the agent sees to it that `reasons` are told. Raises LockedError at once."""
     store.run.mkdir(parents=True, exist_ok=True)
-    said = _document(store)
+    said = store.follower
     with (store.run / "events.lock").open("a") as lock:
         _lock(lock, store)
         names = [reason.name.lower() for reason in reasons]
@@ -51,12 +50,8 @@ def _lock(lock: IO[str], store: Store) -> None:
         ) from None
 
 
-def _document(store: Store) -> Path:
-    return store.run / "follower.json"
-
-
 def _said(store: Store) -> dict[str, Any] | None:
-    path = _document(store)
+    path = store.follower
     try:
         found = read_document(path) if path.exists() else None
     except TcmicroError:

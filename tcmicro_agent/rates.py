@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from mmap import mmap
 
@@ -47,18 +47,19 @@ class Rate:
     syns: int
 
 
-def over(table: bytes | mmap, limits: Limits, jiffies: int) -> list[Rate]:
-    """Who is over now, the busiest first. `table`: the whole array of struct tcm_rate.
+def over(table: bytes | mmap, limits: Limits, jiffies: Callable[[], int]) -> list[Rate]:
+    """Who is over now, the busiest first. `table`: the whole array of struct tcm_rate; `jiffies` is asked when needed.
 
     The kernel looks at a bucket only when a SYN comes: one that was left as it is counts no more.
     """
-    window = jiffies >> limits.shift
-    found = [rate for rate in _flagged(table, window, limits.off) if limits.on]
+    flags = table[OVER :: abi.RATE.size]
+    if not limits.on or 1 not in flags:
+        return []
+    found = _flagged(table, flags, jiffies() >> limits.shift, limits.off)
     return sorted(found, key=lambda rate: (-rate.syns, rate.bucket))
 
 
-def _flagged(table: bytes | mmap, window: int, off: int) -> Iterator[Rate]:
-    flags = table[OVER :: abi.RATE.size]
+def _flagged(table: bytes | mmap, flags: bytes, window: int, off: int) -> Iterator[Rate]:
     bucket = flags.find(1)
     while bucket >= 0:
         _, counted, syns, _ = abi.RATE.unpack_from(table, bucket * abi.RATE.size)

@@ -203,18 +203,20 @@ class Agent:
         """The confirmed bundle, if after a reboot nothing rules, or it rules in another mode than it may have, or rules
         of it have begun or expired since."""
         observed, confirmed = self.observe(), self.store.books().confirmed
-        bundle = self.store.bundle(confirmed.digest) if confirmed else None
-        if bundle is None or observed.word.pending:
+        known = self.store.summary(confirmed.digest) if confirmed else None
+        if confirmed is None or known is None or observed.word.pending:
             return None
-        mode = tables.MODES[effective_mode(ceiling, bundle.mode)]
+        mode = tables.MODES[effective_mode(ceiling, known.mode)]
         right = observed.live.generation and observed.live.mode == mode
-        return None if right and self._is_current(bundle, observed.live) else bundle
+        if right and self._is_current(known.instants, observed.live):
+            return None
+        return self.store.bundle(confirmed.digest)
 
-    def _is_current(self, bundle: Bundle, header: SlotHeader) -> bool:
-        """Whether a slot with the bundle holds the rules that are in force now: none has begun or expired since."""
-        if not windows.has_times(bundle):
+    def _is_current(self, instants: Sequence[int], header: SlotHeader) -> bool:
+        """Whether a slot whose rules begin or expire at `instants` holds those that are in force now."""
+        if not instants:
             return True
-        phase = windows.phase(bundle, self.clock.wall_s())
+        phase = windows.phase(instants, self.clock.wall_s())
         return self.store.books().phases.get(header.generation) == phase
 
     def change(
@@ -231,7 +233,9 @@ class Agent:
         local = self.local_rules()
         books, built = self.build(observed, bundle, local)
         digest = built.header.digest
-        current = self._is_current(bundle, observed.live) and self.holds_local(observed.live, local)
+        current = self.holds_local(observed.live, local) and self._is_current(
+            windows.instants(bundle), observed.live
+        )
         if plan.is_live(observed, digest, built) and current:
             return Outcome(changed=False, generation=observed.live.generation, digest=digest)
         pending = None
@@ -309,8 +313,8 @@ class Agent:
         phases = {
             h.generation: known[h.generation] for h in observed.headers if h.generation in known
         }
-        if windows.has_times(bundle):
-            phases[generation] = windows.phase(bundle, self.clock.wall_s())
+        if instants := windows.instants(bundle):
+            phases[generation] = windows.phase(instants, self.clock.wall_s())
         return phases
 
     def _uids_in_use(self, books: Books, staged: SlotHeader | None) -> set[str]:
@@ -335,7 +339,7 @@ class Agent:
         self, observed: plan.Observed, bundle: Bundle, mode: abi.Mode, following: int
     ) -> tuple[int, int]:
         """`plan.place`; what was staged when other rules were in force is not the policy any more."""
-        if observed.staged and not self._is_current(bundle, observed.staged):
+        if observed.staged and not self._is_current(windows.instants(bundle), observed.staged):
             return plan.spare_slot(observed), following
         return plan.place(observed, bundles.digest(bundle), mode, following)
 

@@ -163,15 +163,15 @@ def _policy(agent: Agent) -> dict[str, Any]:
     observed = agent.observe()
     live, books = observed.live, agent.store.books()
     state = "none" if not live.generation else "pending" if observed.pending else "committed"
-    bundle = agent.store.bundle(live.digest) if live.generation else None
+    kept = agent.store.summary(live.digest) if live.generation else None
     previous = books.previous if state == "committed" else books.confirmed
     return {
         "generation": live.generation,
         "digest": live.digest if live.generation else "",
         "state": state,
         "mode": live.mode.name.lower(),
-        "monitoring": list(bundle.monitoring) if bundle else [],
-        "rules": len(bundle.rules) if bundle else 0,
+        "monitoring": list(kept.monitoring) if kept else [],
+        "rules": kept.rules if kept else 0,
         "previous": vars(previous) if previous else None,
         "staged": trial_report.staged(agent, observed),
     }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from tcmicro_agent import config as configuration
 from tcmicro_agent import local, trial
@@ -20,8 +20,12 @@ from tcmicro_agent.errors import BundleError, StoreError, TcmicroError
 from tcmicro_agent.jsonutil import Reader, loads, read
 from tcmicro_agent.local import Local
 from tcmicro_agent.policy import bundle as bundles
-from tcmicro_agent.policy.model import Bundle
+from tcmicro_agent.policy import windows
+from tcmicro_agent.policy.model import Bundle, Mode
 from tcmicro_agent.trial import Comparison
+
+T = TypeVar("T")
+Mark = tuple[int, int, int]  # inode, size and time of a file: another one when it is replaced
 
 LOCK_PATIENCE_S = 5.0
 KEPT_BUNDLES = 8
@@ -55,10 +59,26 @@ class Books:
     phases: Mapping[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What is asked of a kept bundle again and again; all of it takes a hundred times the memory."""
+
+    mode: Mode
+    rules: int
+    instants: tuple[int, ...]  # when rules begin or cease to hold, see policy/windows.py
+    deciders: tuple[
+        tuple[str, str], ...
+    ]  # uid and action of defaults and rules; none where they are many
+
+
 class Store:
-    """The files below `root` (/ on a host, a temporary directory in tests)."""
+    """The files below `root` (/ on a host, a temporary directory in tests).
+
+    What is small is read anew only when its file was replaced: the agent looks every second.
+    """
 
     def __init__(self, root: Path = Path("/")) -> None:
+        self._known: dict[Path, tuple[Mark, Any]] = {}
         self.etc = root / "etc/tcmicro"
         self.var = root / "var/lib/tcmicro"
         self.run = root / "run/tcmicro"
@@ -112,6 +132,10 @@ class Store:
         path = self._bundle(digest)
         return read_bundle(path) if path.exists() else None
 
+    def summary(self, digest: str) -> Summary | None:
+        """Of a kept bundle, as `bundle` has it."""
+        return self._read(self._bundle(digest), _summarize)
+
     def _bundle(self, digest: str) -> Path:
         return self.var / "bundles" / f"{digest}.json"
 
@@ -127,8 +151,7 @@ class Store:
     # --- books and transaction ---
 
     def books(self) -> Books:
-        path = self.var / "state.json"
-        return read(read_document(path), _read_books, BundleError) if path.exists() else Books()
+        return self._read(self.var / "state.json", _load_books) or Books()
 
     def stamps(self) -> tuple[int, int]:
         """When the books and the transaction were written last, in ns since 1970; 0: never."""
@@ -149,8 +172,7 @@ class Store:
         )
 
     def transaction(self) -> transactions.Transaction | None:
-        path = self.var / "txn.json"
-        return transactions.parse(read_document(path)) if path.exists() else None
+        return self._read(self.var / "txn.json", _load_transaction)
 
     def save_transaction(self, value: transactions.Transaction) -> None:
         write_document(self.var / "txn.json", value.to_document())
@@ -168,8 +190,7 @@ class Store:
 
     def comparison(self) -> Comparison | None:
         """What the staged policy is compared with, and since when; None when nothing is staged."""
-        path = self.var / "staged.json"
-        return trial.parse(read_document(path)) if path.exists() else None
+        return self._read(self.var / "staged.json", _load_comparison)
 
     def save_comparison(self, value: Comparison | None) -> None:
         path = self.var / "staged.json"
@@ -180,8 +201,7 @@ class Store:
 
     def local(self) -> Local:
         """The temporary rules of this host; none where there never were any."""
-        path = self.var / "local.json"
-        return local.parse(read_document(path)) if path.exists() else local.NOTHING
+        return self._read(self.var / "local.json", _load_local) or local.NOTHING
 
     def save_local(self, value: Local) -> None:
         write_document(self.var / "local.json", value.to_document())
@@ -207,6 +227,27 @@ class Store:
             return path.open("a")
         except OSError as exc:
             raise StoreError(f"{path}: {exc.strerror}; nothing was changed") from exc
+
+    def marks(self) -> tuple[Mark | None, ...]:
+        """Of the files that say what ought to rule: others than before when one of them was replaced."""
+        names = ("state.json", "txn.json", "staged.json", "local.json")
+        return tuple(_mark(path) for path in (*(self.var / n for n in names), self.follower))
+
+    @property
+    def follower(self) -> Path:
+        """What the one who follows events says of itself."""
+        return self.run / "follower.json"
+
+    def _read(self, path: Path, load: Callable[[Path], T]) -> T | None:
+        """What a file holds, None where there is none; loaded once, so it must not be changed."""
+        mark = _mark(path)
+        if mark is None:
+            return None
+        known = self._known.get(path)
+        if known is None or known[0] != mark:
+            known = self._known[path] = mark, load(path)
+        found: T = known[1]
+        return found
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -275,6 +316,36 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise StoreError(f"{path}: {exc.strerror}; nothing was changed") from exc
+
+
+def _mark(path: Path) -> Mark | None:
+    """A file is replaced by one that was there beside it, so their inodes differ."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _summarize(path: Path) -> Summary:
+    bundle = read_bundle(path)
+    return Summary(bundle.mode, len(bundle.rules), windows.instants(bundle), bundle.monitoring)
+
+
+def _load_books(path: Path) -> Books:
+    return read(read_document(path), _read_books, BundleError)
+
+
+def _load_transaction(path: Path) -> transactions.Transaction:
+    return transactions.parse(read_document(path))
+
+
+def _load_comparison(path: Path) -> Comparison:
+    return trial.parse(read_document(path))
+
+
+def _load_local(path: Path) -> Local:
+    return local.parse(read_document(path))
 
 
 def _read_books(doc: Reader) -> Books:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 from tcmicro_agent import attachments, follower, local_policy, messages, plan, staging, takeover
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import host
 from tcmicro_agent.messages import Event
 from tcmicro_agent.reconcile import Agent
+from tcmicro_agent.store import Mark
 from tcmicro_agent.takeover import Step
 from tcmicro_agent.transaction import State, Transaction
 
@@ -18,6 +20,8 @@ ENDS = {
     State.CONFIRMED: messages.POLICY_CONFIRMED,
     State.REVERTED: messages.POLICY_REVERTED,
 }
+
+Seen = tuple[tuple[bytes, ...], tuple[Optional[Mark], ...]]
 
 
 def load(agent: Agent, release: Path, config: Config) -> list[Event]:
@@ -45,6 +49,37 @@ def _load(agent: Agent, release: Path, config: Config, sizes: Mapping[str, int])
 def _attach_all(agent: Agent, config: Config) -> None:
     with agent.store.lock():
         attachments.attach(agent.kernel, config)
+
+
+class Upkeep:
+    """`converge` over and over: left out where nothing it looks at has changed since it found all to be right."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._right: tuple[Config, Seen] | None = None
+
+    def converge(self, config: Config, *, anew: bool) -> list[Event]:
+        """With `anew`, whatever it looks like."""
+        if not anew and self._right == (config, seen(self._agent)):
+            return []
+        done = converge(self._agent, config)
+        lasting = not done and _lasts(self._agent)
+        self._right = (config, seen(self._agent)) if lasting else None
+        return done
+
+
+def seen(agent: Agent) -> Seen:
+    """What `converge` goes by, as far as it does not change by itself: in the kernel and in our files. Whether the host
+    routes is announced."""
+    return agent.kernel.policy_state(), agent.store.marks()
+
+
+def _lasts(agent: Agent) -> bool:
+    """Whether time alone changes nothing: no deadline, no rule that begins or ends, no follower who may die."""
+    observed, store = agent.observe(), agent.store
+    live = store.summary(observed.live.digest) if observed.live.generation else None
+    passing = observed.word.pending or observed.staged or (live and live.instants)
+    return not (passing or store.local().rules or store.follower.exists())
 
 
 def converge(agent: Agent, config: Config) -> list[Event]:

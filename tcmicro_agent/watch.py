@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcmicro_agent import rates
 from tcmicro_agent.datapath import events
-from tcmicro_agent.datapath.rates import flood
+from tcmicro_agent.datapath.rates import listeners
 from tcmicro_agent.events import unwanted
 from tcmicro_agent.messages import Event
 from tcmicro_agent.reconcile import Agent
@@ -25,7 +25,7 @@ class Watch:
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
             sweep(agent)
-        over = frozenset(rate.bucket for rate in flood(agent.kernel).listeners)
+        over = frozenset(rate.bucket for rate in listeners(agent.kernel))
         self.floods += len(over - self._over)
         changed = rates.changes(self._over, over)
         self._over = over

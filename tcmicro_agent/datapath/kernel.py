@@ -30,6 +30,7 @@ ON_DEMAND = frozenset((*(name + SUFFIXES[Framing.IP] for name in PROGRAMS.values
 TRANSITION = "tcm_transition"
 PADDING = bytes(14)  # the Ethernet header a test-run packet must have
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
+WORD_BYTES = 8  # of a control word, which the value of tcm_control begins with
 NEVER = (1 << 64) - 1  # a control word that cannot be: the transition only samples the clock
 
 # key and value sizes of every map, and whether it is per CPU
@@ -116,9 +117,10 @@ class Kernel:
 
     def hz(self) -> int:
         """Jiffies per second of this kernel; 0 before the first load."""
-        return int(abi.SETTINGS.unpack(self._settings())[0])
+        return int(abi.SETTINGS.unpack(self.settings())[0])
 
-    def _settings(self) -> bytes:
+    def settings(self) -> bytes:
+        """Content of tcm_settings."""
         return self.map("tcm_settings").get(abi.U32.pack(0)) or bytes(abi.SETTINGS.size)
 
     def set_settings(self, wanted: bytes) -> bool:
@@ -219,6 +221,14 @@ class Kernel:
             for n in range(abi.SLOTS)
         ]
 
+    def policy_state(self) -> tuple[bytes, ...]:
+        """Settings, failsafe, and what rules, is armed and staged: as bytes, to see whether anything has changed."""
+        places = [(name, 0) for name in ("tcm_settings", "tcm_no_failsafe", "tcm_trial")]
+        places += [("tcm_slots", n) for n in range(abi.SLOTS)]
+        held = (self.map(name).get(abi.U32.pack(n)) or b"" for name, n in places)
+        word = (self.map("tcm_control").get(abi.U32.pack(0)) or b"")[:WORD_BYTES]
+        return (word, *held, *self.map("tcm_failsafe"))
+
     def clear_slot(self, slot: int) -> None:
         self.map("tcm_slots").put(abi.U32.pack(slot), bytes(abi.SLOT.size))
         self._on_maps(POLICY_MAPS, lambda name, table: slots.clear(name, table, slot))
@@ -300,7 +310,7 @@ class Kernel:
 
     def timeouts(self) -> Timeouts:
         """When sessions expire, as the programs have it now."""
-        return Timeouts.decode(self._settings())
+        return Timeouts.decode(self.settings())
 
     def runs(self) -> dict[str, tuple[int, int]]:
         """Runs and ns of the programs that judge packets; empty unless the kernel measures them."""

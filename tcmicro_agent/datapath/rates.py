@@ -21,15 +21,20 @@ class Flood:
 
 
 def flood(kernel: Kernel) -> Flood:
-    jiffies = kernel.jiffies()
-    settings = kernel.map("tcm_settings").get(abi.U32.pack(0)) or bytes(abi.SETTINGS.size)
-    return Flood(
-        listeners=_over(kernel, "tcm_syn_listeners", Limits.of_listeners(settings), jiffies),
-        sources=_over(kernel, "tcm_syn_sources", Limits.of_sources(settings), jiffies),
-    )
+    return Flood(listeners(kernel), sources(kernel))
 
 
-def _over(kernel: Kernel, name: str, limits: Limits, jiffies: int) -> list[Rate]:
+def listeners(kernel: Kernel) -> list[Rate]:
+    return _over(kernel, "tcm_syn_listeners", Limits.of_listeners(kernel.settings()))
+
+
+def sources(kernel: Kernel) -> list[Rate]:
+    return _over(kernel, "tcm_syn_sources", Limits.of_sources(kernel.settings()))
+
+
+def _over(kernel: Kernel, name: str, limits: Limits) -> list[Rate]:
+    if not limits.on:
+        return []
     fd = kernel.map(name).fd
     with mmap.mmap(fd, SIZE, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ) as table:
-        return rates.over(table, limits, jiffies)
+        return rates.over(table, limits, kernel.jiffies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -46,19 +47,20 @@ def has_times(bundle: Bundle) -> bool:
     return any(rule.window != ALWAYS for rule in bundle.rules)
 
 
-def phase(bundle: Bundle, now: float) -> int:
-    """How many instants at which rules begin or cease to hold have come. In one phase the same rules are in force."""
-    return bisect_right(_instants(bundle), now)
-
-
 def moment(bundle: Bundle, number: int) -> float:
     """Some time in that phase."""
-    instants = _instants(bundle)
+    found = instants(bundle)
     if number == 0:
-        return instants[0] - 1 if instants else 0
-    return instants[min(number, len(instants)) - 1]
+        return found[0] - 1 if found else 0
+    return found[min(number, len(found)) - 1]
 
 
-def _instants(bundle: Bundle) -> list[int]:
+def instants(bundle: Bundle) -> tuple[int, ...]:
+    """When rules begin or cease to hold, in order."""
     ends = (end for rule in bundle.rules for end in (rule.window.start, rule.window.end))
-    return sorted({end for end in ends if end is not None})
+    return tuple(sorted({end for end in ends if end is not None}))
+
+
+def phase(of: Sequence[int], now: float) -> int:
+    """How many of the instants have come. In one phase the same rules are in force."""
+    return bisect_right(of, now)

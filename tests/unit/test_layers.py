@@ -128,7 +128,7 @@ ROOMS = {
         )
     ),
     "tcmicro_agent.store": Room(
-        (*BASE, *agent("policy", "config", "transaction", "trial", "local"))
+        (*BASE, *agent("policy", "tables", "config", "transaction", "trial", "local"))
     ),
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.guard": Room(),
