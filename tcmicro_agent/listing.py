@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from tcmicro_agent import abi, tables
@@ -40,16 +41,28 @@ def stats(agent: Agent) -> dict[str, Any]:
 
 def sessions(agent: Agent, query: Query, *, limit: int) -> dict[str, Any]:
     """Tracked flows that are asked for, at most `limit`; `age_s` since the last packet."""
-    now, hz = agent.kernel.jiffies(), agent.kernel.hz()
-    uids = {number: uid for uid, number in agent.store.books().numbers.items()}
-    rows: list[dict[str, Any]] = []
-    matching = total = 0
-    for chunk in agent.kernel.sessions.chunks():
-        found = query.select(chunk)
-        matching, total = matching + len(found), total + len(chunk)
-        for session in map(chunk.session, found[: limit - len(rows)]):
-            rows.append(_session(session, (now - session.last_seen) / hz, uids))
-    return document("Sessions", sessions=rows, matching=matching, total=total)
+    found = Found()
+    rows = [row for batch in found.rows(agent, query, limit) for row in batch]
+    return document("Sessions", sessions=rows, matching=found.matching, total=found.total)
+
+
+class Found:
+    """Tracked flows in batches, as a host has a million of them; how many they are is known after the last."""
+
+    def __init__(self) -> None:
+        self.matching = self.total = 0
+
+    def rows(self, agent: Agent, query: Query, limit: int) -> Iterator[list[dict[str, Any]]]:
+        """Those that are asked for, thousands at a time, at most `limit` in all."""
+        now, hz = agent.kernel.jiffies(), agent.kernel.hz()
+        uids = {number: uid for uid, number in agent.store.books().numbers.items()}
+        left = limit
+        for chunk in agent.kernel.sessions.chunks():
+            found = query.select(chunk)
+            self.matching, self.total = self.matching + len(found), self.total + len(chunk)
+            if found[:left]:
+                yield [_session(chunk.session(n), now, hz, uids) for n in found[:left]]
+                left -= len(found[:left])
 
 
 def policy(agent: Agent) -> dict[str, Any]:
@@ -100,9 +113,9 @@ def _defaults(bundle: Bundle) -> Iterator[dict[str, Any]]:
         }
 
 
-def _session(session: abi.Session, age: float, uids: dict[int, str]) -> dict[str, Any]:
+def _session(session: abi.Session, now: int, hz: int, uids: dict[int, str]) -> dict[str, Any]:
     return {
-        "protocol": PROTOCOLS.get(session.protocol, str(session.protocol)),
+        "protocol": PROTOCOLS.get(session.protocol) or str(session.protocol),
         "local": str(session.local),
         "local_port": session.local_port,
         "remote": str(session.remote),
@@ -111,8 +124,13 @@ def _session(session: abi.Session, age: float, uids: dict[int, str]) -> dict[str
         "state": session.state.name.lower(),
         "rule": uids.get(session.rule, ""),
         "generation": session.generation,
-        "flags": [name for name, flag in FLAGS.items() if flag in session.flags],
-        "age_s": round(max(age, 0.0), 1),
+        "flags": list(_flag_names(session.flags)),
+        "age_s": round(max((now - session.last_seen) / hz, 0.0), 1),
         "packets": sum(session.packets),
         "bytes": sum(session.octets),
     }
+
+
+@cache
+def _flag_names(flags: abi.SessionFlag) -> tuple[str, ...]:
+    return tuple(name for name, flag in FLAGS.items() if flag in flags)

@@ -66,9 +66,7 @@ class Summary:
     mode: Mode
     rules: int
     instants: tuple[int, ...]  # when rules begin or cease to hold, see policy/windows.py
-    deciders: tuple[
-        tuple[str, str], ...
-    ]  # uid and action of defaults and rules; none where they are many
+    monitoring: tuple[str, ...]  # policies that only watch
 
 
 class Store:

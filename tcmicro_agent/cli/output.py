@@ -122,26 +122,6 @@ def _policy_list(doc: dict[str, Any]) -> str:
     return f"{local.list_text(doc['local'])}\n\n{rules}" if rows else local.list_text(doc["local"])
 
 
-def _sessions(doc: dict[str, Any]) -> str:
-    rows = [
-        (
-            s["protocol"],
-            f"{s['local']}:{s['local_port']}",
-            "<-" if s["opener"] == "ingress" else "->",
-            f"{s['remote']}:{s['remote_port']}",
-            s["state"],
-            s["age_s"],
-            s["packets"],
-            s["bytes"],
-            s["rule"],
-        )
-        for s in doc["sessions"]
-    ]
-    header = ("PROTO", "LOCAL", "", "REMOTE", "STATE", "AGE", "PACKETS", "BYTES", "RULE")
-    shown = f"{len(rows)} of {doc['matching']} sessions asked for, {doc['total']} in all"
-    return f"{table(header, rows)}\n{shown}"
-
-
 def _stats(doc: dict[str, Any]) -> str:
     rates = any("packets_per_s" in c for c in doc["counters"])
     rows = [
@@ -206,7 +186,6 @@ TEXT = {
     "Status": _status,
     "Explanation": explain.text,
     "PolicyList": _policy_list,
-    "Sessions": _sessions,
     "Stats": _stats,
     "Samples": samples.text,
     "EventSums": event_text.sums,

@@ -8,7 +8,7 @@ from typing import Any
 
 from tcmicro_agent import census, ending, listing, report
 from tcmicro_agent.abi import SessionState
-from tcmicro_agent.cli import verbs
+from tcmicro_agent.cli import session_text, verbs
 from tcmicro_agent.cli.arguments import Adder, examples, port, positive
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.errors import RefusedError
@@ -70,7 +70,11 @@ def add_verbs(add: Adder) -> None:
 
 
 def session_list(args: argparse.Namespace) -> verbs.Result:
-    return listing.sessions(verbs.agent(), _query(args), limit=args.limit), 0
+    form = args.output or ("json" if args.json else "table")
+    if form not in session_text.FORMS:  # that is written as a whole
+        return listing.sessions(verbs.agent(), _query(args), limit=args.limit), 0
+    session_text.write(verbs.agent(), _query(args), args.limit, form)
+    return {}, 0
 
 
 def session_count(args: argparse.Namespace) -> verbs.Result:

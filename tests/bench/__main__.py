@@ -17,6 +17,7 @@ from typing import Any
 
 from tcmicro_agent.errors import TcmicroError
 from tests.bench import (
+    agent,
     flood,
     footprint,
     language,
@@ -40,6 +41,7 @@ SECTIONS = {
     "changing the policy": swap.run,
     "under attack": flood.run,
     "what it takes": footprint.run,
+    "the agent as it is installed": agent.run,
     "the policy language": language.run,
     "the plan of a rollout": rollout_plan.run,
 }

@@ -109,6 +109,15 @@ GOALS = {
     "load_to_attached_s": _most(0.1, "a fresh agent process, from load to both hooks", "s"),
     "loader_rss_mb": _most(35, "resident memory of that process", "MB"),
     "dump_150k_sessions_ms": _most(60, "reading 150,000 sessions", "ms"),
+    # the agent as it is installed
+    "agent_rss_mb": _most(40, "the running agent: 10,000 rules, 150,000 sessions", "MB"),
+    "agent_idle_cpu": _most(0.2, "the same: of one processor, with nothing to do", "%"),
+    "scrape_500_rules_ms": _most(50, "one scrape of /metrics, 500 rules", "ms"),
+    "start_to_enforcing_s": _most(0.5, "from nothing loaded to 1,000 rules in force", "s"),
+    "restart_to_enforcing_s": _most(0.5, "the same where an agent ran before", "s"),
+    "apply_1000_rules_ms": _most(150, "policy apply, from its start to in force for good", "ms"),
+    "session_list_1m_first_line_s": _most(0.5, "session list of a million: its first line", "s"),
+    "session_list_1m_rss_mb": _most(40, "the same: memory of the process", "MB"),
     # the policy language: 1,000 rules over 200 groups, on the controller
     "validate_1k_policies_s": _most(5, "reading 1,000 policies", "s"),
     "resolve_10k_hosts_s": _most(20, "the bundles of 10,000 hosts", "s"),

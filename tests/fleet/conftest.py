@@ -90,3 +90,14 @@ def refused(unchanged, scene):
         return outcome
 
     return run
+
+
+@pytest.fixture
+def say(capsys):
+    """Prints what a reader of a green run wants to know, too: figures."""
+
+    def speak(text):
+        with capsys.disabled():
+            print(f" {text} ", end="", flush=True)
+
+    return speak
