@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath import batches, clock, hooks, libbpf, links, slots
-from tcmicro_agent.datapath.sessions import Sessions
+from tcmicro_agent.datapath.sessions import EXPIRE, Sessions
 from tcmicro_agent.errors import KernelError, MapFullError
 from tcmicro_agent.interfaces import Framing, Interface, Link
 from tcmicro_agent.sessions import Timeouts
@@ -28,6 +29,7 @@ SUFFIXES = {Framing.ETHERNET: "", Framing.IP: "_l3"}  # of the pair for each kin
 ASK = "tcm_ask"  # never pinned, see ask.py
 ON_DEMAND = frozenset((*(name + SUFFIXES[Framing.IP] for name in PROGRAMS.values()), ASK))
 TRANSITION = "tcm_transition"
+EVENTS = "tcm_events"  # the ring, which is mapped
 PADDING = bytes(14)  # the Ethernet header a test-run packet must have
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 WORD_BYTES = 8  # of a control word, which the value of tcm_control begins with
@@ -91,25 +93,51 @@ class Kernel:
         """Loads and pins the object; maps of an earlier release are taken over with all they hold.
 
         `sizes` are entries of maps that are not there yet. Programs for interfaces without Ethernet are loaded with
-        the first of these: checking them takes the kernel as long as all the others.
+        the first of these: checking them takes the kernel as long as all the others. Where all of this object is
+        there already, nothing is loaded.
         """
         if not _is_bpffs(self.pins.parents[1]):
             raise KernelError(
                 f"{self.pins.parents[1]} is not a BPF file system",
                 hint="mount -t bpf bpf /sys/fs/bpf",
             )
-        for directory in (self.pins, self.pins / "programs", self.pins / "links"):
-            directory.mkdir(parents=True, exist_ok=True)
         self._object = path
-        self._load(sizes, lambda name: name not in ON_DEMAND or self._program_pin(name).exists())
+        mark = self.pins / "object" / _digest(path)
+        if not (mark.exists() and self._is_whole()):
+            self._load_all(sizes, mark)
         if not self.hz():
             first = Tuning().settings(clock.find_hz(self._sample), forwarding=0)
             self.set_settings(first)
 
-    def _load(self, sizes: Mapping[str, int], wanted: Callable[[str], bool]) -> None:
+    def _is_whole(self) -> bool:
+        """Whether every pin is there that a load makes."""
+        programs = map(self._program_pin, (*PROGRAMS.values(), TRANSITION, EXPIRE))
+        maps = (self.pins / name for name in (*LAYOUTS, EVENTS))
+        return all(pin.exists() for pin in (*programs, *maps, self._links))
+
+    def _load_all(self, sizes: Mapping[str, int], mark: Path) -> None:
+        """`mark` names the object, once all of it is there."""
+        for directory in (self.pins, self.pins / "programs", self._links, mark.parent):
+            directory.mkdir(parents=True, exist_ok=True)
+
+        def unmark() -> None:
+            for old in mark.parent.iterdir():
+                old.unlink()
+
+        self._load(sizes, lambda n: n not in ON_DEMAND or self._program_pin(n).exists(), unmark)
+        with self._program(TRANSITION) as opened:  # only what is the kernel's can have a name here
+            libbpf.pin(opened.program.fd, mark)
+
+    def _load(
+        self,
+        sizes: Mapping[str, int],
+        wanted: Callable[[str], bool],
+        before_pinning: Callable[[], None] = lambda: None,
+    ) -> None:
         assert self._object
         loaded = libbpf.load(self._object, self.pins, dict(sizes), wanted)
         try:
+            before_pinning()
             for name, program in loaded.programs.items():
                 libbpf.pin(program.fd, self._program_pin(name))
         finally:
@@ -382,6 +410,14 @@ class _Opened:
 def _programs(framing: Framing) -> dict[abi.Direction, str]:
     """The pair for that kind of interface."""
     return {direction: name + SUFFIXES[framing] for direction, name in PROGRAMS.items()}
+
+
+def _digest(path: Path) -> str:
+    """Of an object; of one that cannot be read, the kernel's library says why."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"
 
 
 def _too_big(name: str, entries: int, capacity: int) -> MapFullError:

@@ -29,7 +29,6 @@ SETTLED_S = 5  # after a change, until what it set off is done
 
 def run(bpffs: Path, *, quick: bool) -> list[Result]:
     with installed("agent", bpffs) as host:
-        host.configure(sessions={"capacity": MANY * 5 // 4})
         host.start()
         applied = _applying(host, 3 if quick else 11)
         scraped = _scraping(host, 3 if quick else 11)
@@ -121,6 +120,9 @@ def _track(host: Host, count: int) -> None:
 
 def _listing(host: Host, rounds: int) -> list[Result]:
     """All of a million sessions as lines; the first one, and the memory of the process at its end."""
+    host.unload()
+    host.configure(sessions={"capacity": MANY * 5 // 4})
+    host.start()
     _track(host, MANY)
     taken = [_list(host) for _ in range(rounds)]
     first, peak, whole = (list(column) for column in zip(*taken, strict=True))

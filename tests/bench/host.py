@@ -174,6 +174,10 @@ def _install(home: Path, version: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     (release / artifact.LAUNCHER).chmod(0o755)
+    with (release / "tcmicro.bpf.o").open("ab") as kernel_object:
+        kernel_object.write(
+            version.encode()
+        )  # behind its end: the same programs, and yet others to be loaded
 
 
 @contextmanager

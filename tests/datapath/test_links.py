@@ -181,7 +181,9 @@ def test_the_members_of_a_vrf_are_guarded(host, world):
         assert host.names() == guarded("vrf")
 
 
-def test_programs_for_bare_ip_are_there_from_the_first_such_link_on(bpffs, world):
+def test_programs_for_bare_ip_are_there_from_the_first_such_link_on(bpffs, world, tmp_path):
+    other_object = tmp_path / "other.bpf.o"
+    other_object.write_bytes(OBJECT.read_bytes() + b"another")  # ELF ends before
     kernel, later = (Kernel(bpffs / "demand" / str(abi.ABI)) for _ in range(2))
     kernel.load(OBJECT, SMALL)
     with closing(Tunnel("x0", world.us, world.peer)):
@@ -191,9 +193,9 @@ def test_programs_for_bare_ip_are_there_from_the_first_such_link_on(bpffs, world
         assert not any(world.us.inside(kernel.attached, *link).values())
         world.us.inside(kernel.attach, *link)
         assert all(world.us.inside(kernel.attached, *link).values())
-        later.load(
-            OBJECT, SMALL
-        )  # as the next release does: it has brought its own of what is there
+        later.load(OBJECT, SMALL)  # as after a restart: what is there is kept
+        assert all(world.us.inside(later.attached, *link).values())
+        later.load(other_object, SMALL)  # as the next release: it brings its own of what is there
         assert not any(world.us.inside(later.attached, *link).values())
         world.us.inside(later.attach, *link)
         assert all(world.us.inside(later.attached, *link).values())
@@ -205,3 +207,32 @@ def test_programs_for_bare_ip_are_there_from_the_first_such_link_on(bpffs, world
 
 def loaded_programs(kernel: Kernel) -> set[str]:
     return {pin.name for pin in (kernel.pins / "programs").iterdir()}
+
+
+def program_ids(kernel: Kernel) -> dict[str, int]:
+    found = {}
+    for name in loaded_programs(kernel):
+        with kernel._program(name) as opened:
+            found[name] = opened.program.id
+    return found
+
+
+def test_an_object_that_is_there_is_not_loaded_again(bpffs, tmp_path):
+    kernel = Kernel(bpffs / "again" / str(abi.ABI))
+    kernel.load(OBJECT, SMALL)
+    first = program_ids(kernel)
+    kernel.load(OBJECT, SMALL)
+    assert program_ids(kernel) == first
+    other = tmp_path / "other.bpf.o"
+    other.write_bytes(OBJECT.read_bytes() + b"another")
+    kernel.load(other, SMALL)
+    second = program_ids(kernel)
+    assert not set(first.values()) & set(second.values())
+    for lost in ("programs/tcm_ingress", "tcm_events"):
+        (kernel.pins / lost).unlink()
+        kernel.load(other, SMALL)
+        assert (kernel.pins / lost).exists()
+        assert not set(second.values()) & set(program_ids(kernel).values())
+        second = program_ids(kernel)
+    kernel.close()
+    kernel.unpin()
