@@ -115,6 +115,10 @@ class Reader:
     def get_objects(self, key: str) -> list[Reader]:
         return [self._child(value, path) for path, value in self._items(key)]
 
+    def get_list(self, key: str) -> list[object]:
+        """A list as it is: whoever takes it looks at every item, and at its keys, himself."""
+        return self._get(key, REQUIRED, [], _list)
+
     def get_strings(self, key: str) -> tuple[str, ...]:
         return self.get_values(key, str)
 

@@ -70,7 +70,7 @@ def add_verbs(add: Adder) -> None:
 
 
 def session_list(args: argparse.Namespace) -> verbs.Result:
-    form = args.output or ("json" if args.json else "table")
+    form = "json" if args.json and args.output == "table" else args.output
     if form not in session_text.FORMS:  # that is written as a whole
         return listing.sessions(verbs.agent(), _query(args), limit=args.limit), 0
     session_text.write(verbs.agent(), _query(args), args.limit, form)

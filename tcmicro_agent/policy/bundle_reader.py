@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 
 from tcmicro_agent.jsonutil import Reader, all_of, all_within
 from tcmicro_agent.policy.model import (
@@ -26,6 +27,10 @@ from tcmicro_agent.policy.notation import all_canonical, canonical
 from tcmicro_agent.policy.windows import instant
 
 MAX_IDENTITY = 2**31
+PLAIN_RULE = {"uid", "direction", "action", "tier", "services", "identities", "any"}
+DIRECTIONS = {direction.value: direction for direction in Direction}
+ACTIONS = {action.value: action for action in Action}
+PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 
 Endpoints = tuple[list[str], list[Identity]]  # networks and who they are, in step
 
@@ -46,7 +51,7 @@ def read_bundle(doc: Reader) -> Bundle:
         default_egress=egress.get_enum("action", Action),
         identities=_read_identities(doc),
         endpoints=_read_endpoints(doc),
-        rules=tuple(_read_rule(item, sources, mode) for item in doc.get_objects("rules")),
+        rules=_read_rules(doc, sources, mode),
         default_source=(ingress.get_str("source"), egress.get_str("source")),
         default_forward=forward.get_enum("action", Action) if forward else Action.ALLOW,
         forward_source=forward.get_str("source") if forward else "",
@@ -139,6 +144,51 @@ def _audits(item: Reader, mode: Mode) -> bool:
     if item.get_enum("mode", Mode) is mode or mode is Mode.MONITOR:
         item.fault("mode", "only monitor, in a bundle of mode protect, is written here")
     return True
+
+
+def _read_rules(doc: Reader, sources: Mapping[str, str], mode: Mode) -> tuple[Rule, ...]:
+    try:
+        return tuple([_plain_rule(item, sources) for item in doc.get_list("rules")])
+    except (KeyError, TypeError, ValueError):
+        return tuple(_read_rule(item, sources, mode) for item in doc.get_objects("rules"))
+
+
+def _plain_rule(item: Any, sources: Mapping[str, str]) -> Rule:
+    """A rule as most are, five times as fast. Raises KeyError, TypeError or ValueError for any other, right or wrong:
+    reading each tells."""
+    if item.__class__ is not dict or item.keys() != PLAIN_RULE:
+        raise ValueError
+    uid, tier, numbers, services = (item[k] for k in ("uid", "tier", "identities", "services"))
+    lists = numbers.__class__ is list and services.__class__ is list
+    if not (lists and all_of(int, numbers) and all_within(numbers, 0, MAX_IDENTITY)):
+        raise ValueError
+    if not (services and all_of(str, (uid, tier)) and item["any"].__class__ is bool):
+        raise ValueError
+    return Rule(
+        uid=uid,
+        direction=DIRECTIONS[item["direction"]],
+        action=ACTIONS[item["action"]],
+        services=tuple([_plain_service(**service) for service in services]),
+        identities=tuple(numbers),
+        any_peer=item["any"],
+        tier=tier,
+        source=sources[uid],
+    )
+
+
+def _plain_service(protocol: str, first: int, last: int) -> Service:
+    if not all_of(int, (first, last)):
+        raise ValueError
+    return _known_service(protocol, first, last)
+
+
+@lru_cache(4096)
+def _known_service(protocol: str, first: int, last: int) -> Service:
+    found = Service(PROTOCOLS[protocol], first, last)
+    whole = (first, last) == (0, 65535)
+    if not 0 <= first <= last <= 65535 or (found.protocol is Protocol.ANY and not whole):
+        raise ValueError
+    return found
 
 
 def _read_rule(item: Reader, sources: Mapping[str, str], mode: Mode) -> Rule:
