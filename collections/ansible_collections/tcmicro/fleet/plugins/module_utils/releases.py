@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
 import os
@@ -76,6 +77,7 @@ class Layout:
         try:
             _extract(artifact, scratch, f"tcmicro-{version}")
             check_manifest(scratch, version)
+            _compile(scratch / "lib", self.release(version) / "lib")
             (scratch / DIGEST_FILE).write_text(digest + "\n")
             if signature:
                 shutil.copyfile(signature, scratch / SIGNATURE_FILE)
@@ -211,6 +213,11 @@ def _extract(artifact: Path, target: Path, top: str) -> None:
             with path.open("wb") as stream:
                 shutil.copyfileobj(content, stream)
             path.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _compile(library: Path, place: Path) -> None:
+    """The agent may write nothing there, and would compile itself anew with every start. `place`: where it will be."""
+    compileall.compile_dir(str(library), ddir=str(place), quiet=2)
 
 
 def _check_member(member: tarfile.TarInfo, top: str) -> None:
