@@ -25,6 +25,13 @@ def write(agent: Agent, query: Query, limit: int, form: str) -> None:
         sys.stdout.flush()
 
 
+def text(doc: dict[str, Any]) -> str:
+    """A whole document for eyes."""
+    found, rows = Found(), doc["sessions"]
+    found.matching, found.total = doc["matching"], doc["total"]
+    return "".join(_table(found, iter([rows] if rows else []))).rstrip("\n")
+
+
 def _lines(_: Found, batches: Iterator[Rows]) -> Iterator[str]:
     for rows in batches:
         yield "".join(f"{json.dumps(row)}\n" for row in rows)
