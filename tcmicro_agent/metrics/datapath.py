@@ -86,7 +86,7 @@ def _sum(
 
 
 def sessions(kernel: Kernel, sweep: Sweep) -> Iterator[Exposed]:
-    counts = kernel.sessions.counts()
+    counts = sweep.counts(kernel)
     yield c.several(c.SESSIONS, {table.name.lower(): n for table, n in counts.items()})
     yield c.single(c.SESSIONS_ACTIVE, sum(counts.values()))
     yield c.several(
