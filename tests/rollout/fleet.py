@@ -78,6 +78,8 @@ class Fleet:
             "generation": 3,
             "digest": "ab12",
             "transaction": None,
+            "staged": "",
+            "policy_change": None,
         }
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "script.json").write_text("{}")
@@ -93,12 +95,29 @@ class Fleet:
             "tcmicro_artifacts_dir": str(self.folder / "artifacts"),
             "tcmicro_agent_artifacts_dir": str(self.folder / "artifacts"),
             "tcmicro_rollouts_dir": str(self.rollouts),
+            "tcmicro_policies": str(self.folder / "policies"),
+            "tcmicro_bundles_dir": str(self.folder / "bundles"),
         }
         half = len(self.hosts) // 2
-        rings = {host: {"tcmicro_ring": "canary"} for host in self.hosts[:half]}
-        group = {"hosts": {**dict.fromkeys(self.hosts), **rings}, "vars": shared}
+        hosts = {
+            host: {
+                "tcmicro_ring": "canary" if number < half else "normal",
+                "tcmicro_addresses": [f"10.0.0.{number + 1}"],
+            }
+            for number, host in enumerate(self.hosts)
+        }
+        group = {"hosts": hosts, "vars": shared}
         document = {"all": {"children": {"tcmicro": group}}}
         (self.folder / "inventory.json").write_text(json.dumps(document))
+
+    def policies(self, port: int) -> dict[str, str]:
+        """Policies that open a port on every host, with what rules now kept as a bundle; the digests there are."""
+        (self.folder / "policies").mkdir(exist_ok=True)
+        (self.folder / "policies/fleet.yml").write_text(POLICY.format(port=port))
+        (self.folder / "bundles").mkdir(exist_ok=True)
+        before = {"kind": "Bundle", "digest": "ab12"}
+        (self.folder / "bundles/ab12.json").write_text(json.dumps(before))
+        return {host: self.state(host)["digest"] for host in self.hosts}
 
     # --- what goes wrong, and what there is
 
@@ -254,3 +273,19 @@ class Fleet:
 
 
 CANARY = ("-e", f"release={NEW}", "-e", "bake=0", "-e", "waves=[50,100]")
+POLICY = """\
+apiVersion: tcmicro/v1
+kind: Policy
+metadata:
+  name: fleet
+spec:
+  mode: protect
+  applyTo:
+    groups: [tcmicro]
+  default: {{ingress: deny, egress: allow}}
+  ingress:
+    - id: port
+      from:
+        - groups: [tcmicro]
+      ports: [tcp/{port}]
+"""

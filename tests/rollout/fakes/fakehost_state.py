@@ -144,6 +144,46 @@ class Host:
         self.fault("went back")
         return {"changed": True, **report}
 
+    def policy_stage(self, args):
+        if args.get("state", "staged") == "absent":
+            self.state["staged"] = ""
+            self.save()
+            return {"changed": False}
+        self.fault("stage")
+        self.state["staged"] = json.loads(args["document"])["digest"]
+        self.save()
+        self.note("stage")
+        return {"changed": True, "digest": self.state["staged"]}
+
+    def policy(self, args):
+        return {"apply": self.apply_policy, "confirm": self.confirm_policy}[args["operation"]](args)
+
+    def apply_policy(self, args):
+        digest = json.loads(args["document"])["digest"]
+        answer = {"digest": digest, "generation": self.state["generation"], "ops": []}
+        if digest == self.state["digest"] or args["_ansible_check_mode"]:
+            return {"changed": False, "transaction": None, **answer}
+        self.fault("apply")
+        change = {
+            "previous": self.state["digest"],
+            "digest": digest,
+            "staged": self.state["staged"],
+        }
+        self.state.update(digest=digest, staged="", policy_change=change)
+        self.save()
+        self.note("apply policy", True)
+        return {"changed": True, "transaction": {"id": "1", "token": "t"}, **answer}
+
+    def confirm_policy(self, args):
+        self.state["generation"] += 1
+        self.state["policy_change"]["confirmed"] = True
+        self.save()
+        self.note("confirm policy")
+        if self.script.get("policy") == "breaks":
+            self.state["restarts"] = 3
+            self.save()
+        return {"changed": True, "digest": self.state["digest"], "generation": 1}
+
     def fault(self, action):
         found = self.script.get(action)
         if found == "fail":

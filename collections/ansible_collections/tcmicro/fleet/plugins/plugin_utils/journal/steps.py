@@ -156,6 +156,7 @@ def standing(record: Record) -> Answer:
     return {
         "id": record.id,
         "again": [],
+        "wanted": {row.host: row.wanted for row in record.hosts.values()},
         "assign": assigned([record.of_wave(n) for n in left] if going else []),
         "before": {row.host: row.look for row in record.hosts.values()},
         "bake": bake,
@@ -220,7 +221,7 @@ def staged(journal: Journal, given: Given) -> Answer:
         return {"next": "judge", **known}
     failed = {host: what_failed(given["results"].get(host)) for host in hosts}
     told = [f"{host}: not staged: {text}" for host, text in failed.items() if text]
-    verdict = normal({"outcome": "fail", "reasons": told} if told else given["verdict"])
+    verdict = normal({"outcome": "refused", "reasons": told} if told else given["verdict"])
     following = course.after_verdict(verdict["outcome"], given["extension"] + 1)
     with journal.database.write(journal.epoch):
         journal.verdict(rollout, number, verdict, counted=False)
