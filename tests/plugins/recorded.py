@@ -33,7 +33,8 @@ LEVELS = {
 
 
 def shipped():
-    return specs.parse(GATES.name, GATES.read_text())
+    """All of them enforced, so that each can be seen to work."""
+    return specs.parse(GATES.name, GATES.read_text().replace("mode: shadow", "mode: enforce"))
 
 
 def samples(first_s, last_s, factors=None, boot="b", start=1):

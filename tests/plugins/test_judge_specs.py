@@ -43,7 +43,7 @@ def test_shipped_gates_are_read():
         ("before_s: 600", "before_s: 60.5", "is not a whole number"),
         ("looks: [0.6, 0.8, 1]", "looks: [0.8, 0.6, 1]", "must rise"),
         ("looks: [0.6, 0.8, 1]", "looks: [0.6, 0.8]", "end with 1"),
-        ("fail_below: 0.001", "fail_below: 5", "is not a number (0-0.5)"),
+        ("fail_below: 0.0008", "fail_below: 5", "is not a number (0-0.5)"),
         ("level: L2", "level: L7", "is not one of L1, L2, L3, L4"),
         ("kind: slope", "kind: slop", "did you mean"),
         ("    limit: 268435456\n", "", 'has no "limit"'),

@@ -108,5 +108,12 @@ def test_sign_test(worse, better, wanted):
     assert statistics.sign_p(worse, better) == pytest.approx(wanted)
 
 
-def test_z_of_controls_without_spread_is_finite():
-    assert statistics.robust_z(1.0, [0.0] * 10, 0.05) == pytest.approx(20.0)
+def test_controls_without_spread_make_no_host_infinitely_bad():
+    assert 0 < statistics.outlier_p(1.0, [0.0] * 10, 0.05) < 1e-6
+    assert statistics.outlier_p(0.0, [0.0] * 10, 0.05) == 0.5
+
+
+def test_outlier_among_the_controls_hides_none():
+    controls = [n / 10 for n in range(20)]
+    spoiled = [*controls[:-1], 1000.0]
+    assert statistics.outlier_p(8.0, spoiled, 0.05) < 0.001

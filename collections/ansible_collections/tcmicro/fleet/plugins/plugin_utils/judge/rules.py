@@ -22,11 +22,11 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.specs import (
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.statistics import (
     least_rank_p,
+    outlier_p,
     rank_p,
-    robust_z,
-    z_of,
 )
 
+FEW = 5  # hosts: a larger wave shows the same with less doubt, so its limits fall in proportion
 LEAST_SCALE = (
     0.05  # of logarithms: controls that all behave alike to the last digit are too good to be true
 )
@@ -79,11 +79,9 @@ def _group(
     metric: Metric, looks: Sequence[Look], rule: Comparison, *, sides: int, extended: bool
 ) -> Iterator[Finding]:
     tests = [_rank_test(metric, look, sides) for look in looks]
-    outcome = _zone(
-        [(test.p, test.effect >= metric.min_effect) for test in tests],
-        (rule.fail_below, rule.suspect_below, rule.extended_fail_below),
-        extended=extended,
-    )
+    doubts = [(test.p, test.effect >= metric.min_effect) for test in tests]
+    zones = (rule.fail_below, rule.suspect_below, rule.extended_fail_below)
+    outcome = _zone(doubts, zones, len(looks[-1].wave), extended=extended)
     if outcome is not Outcome.PASS:
         last, hosts = tests[-1], (len(looks[-1].wave), len(looks[-1].controls))
         text = f"{_size(metric, last.effect)} than on the controls (p {last.p:.2g}, {hosts[0]} hosts against {hosts[1]})"
@@ -101,26 +99,26 @@ def _outliers(
     hosts = sides * len(looks[-1].wave)
     scale = metric.min_effect if metric.kind is Kind.SLOPE else LEAST_SCALE
     zones = (limits.fail_below, limits.suspect_below, limits.extended_fail_below)
-    certain, suspicious, extended_certain = (-z_of(p / hosts) for p in zones)
     for host in looks[-1].wave:
         seen = [look for look in looks if host in look.wave]
-        zs = [robust_z(look.wave[host], look.controls, scale) for look in seen]
+        ps = [min(1.0, hosts * outlier_p(look.wave[host], look.controls, scale)) for look in seen]
         effects = [_effect(metric, look.wave[host], look.controls) for look in seen]
-        outcome = _zone(
-            [(-z, effect >= least) for z, effect in zip(zs, effects, strict=True)],
-            (certain, suspicious, extended_certain),
-            extended=extended,
-        )
+        doubts = [(p, effect >= least) for p, effect in zip(ps, effects, strict=True)]
+        outcome = _zone(doubts, zones, len(looks[-1].wave), extended=extended)
         if outcome is not Outcome.PASS:
-            text = f"{_size(metric, effects[-1])} than on the controls, alone (z {zs[-1]:.1f})"
-            yield _finding(metric, outcome, text, {"z": zs[-1], "effect": effects[-1]}, host)
+            text = f"{_size(metric, effects[-1])} than on the controls, alone (p {ps[-1]:.2g})"
+            yield _finding(metric, outcome, text, {"p": ps[-1], "effect": effects[-1]}, host)
 
 
 def _zone(
-    looks: Sequence[tuple[float, bool]], limits: tuple[float, float, float], *, extended: bool
+    looks: Sequence[tuple[float, bool]],
+    limits: tuple[float, float, float],
+    hosts: int,
+    *,
+    extended: bool,
 ) -> Outcome:
-    """`looks`: how unlikely (the less the worse), and whether it is large enough to matter."""
-    certain, suspicious, extended_certain = limits
+    """`looks`: p, and whether the difference is large enough to matter."""
+    certain, suspicious, extended_certain = (limit * min(1.0, FEW / hosts) for limit in limits)
     sure = [large and value < certain for value, large in looks]
     if any(now and before for before, now in zip(sure, sure[1:], strict=False)):
         return Outcome.FAIL

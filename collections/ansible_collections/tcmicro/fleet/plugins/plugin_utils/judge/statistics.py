@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 NORMAL_OF_MAD = 1.4826  # the median absolute deviation of a normal distribution times this is its standard deviation
+DRAWN_IN, UNBIASED, EFFICIENCY = 3.0, 1.01, 0.85  # of a standard deviation of values drawn in
 EXACT_PAIRS = (
     4000  # above it the normal approximation with continuity correction is as good, and quick
 )
@@ -40,19 +41,18 @@ def least_rank_p(suspects: int, controls: int) -> float:
     return 1 / math.comb(suspects + controls, suspects)
 
 
-def robust_z(value: float, population: Sequence[float], least_scale: float) -> float:
-    """How many robust standard deviations a value lies above the median of a population.
+def outlier_p(value: float, population: Sequence[float], least_scale: float) -> float:
+    """p that a value as high as this one is of the same normal distribution as the population.
 
-    `least_scale` stands in for a population without spread.
+    The population's spread is that of its values drawn in to three median absolute deviations, so that an outlier among
+    them hides none; `least_scale` stands in where they have none. Student's t, for the spread is an estimate.
     """
-    middle = float(np.median(population))
-    scale = NORMAL_OF_MAD * float(np.median(np.abs(np.asarray(population) - middle)))
-    return (value - middle) / max(scale, least_scale)
-
-
-def z_of(p: float) -> float:
-    """The z of a standard normal that is exceeded with probability p."""
-    return float(stats.norm.isf(p))
+    values = np.asarray(population, float)
+    middle = float(np.median(values))
+    reach = DRAWN_IN * NORMAL_OF_MAD * float(np.median(np.abs(values - middle)))
+    drawn = np.clip(values, middle - reach, middle + reach)
+    scale = max(UNBIASED * float(np.std(drawn, ddof=1)), least_scale)
+    return float(stats.t.sf((value - middle) / scale, EFFICIENCY * (len(values) - 1)))
 
 
 def theil_sen(times: ArrayLike, values: ArrayLike) -> float:
