@@ -1,11 +1,18 @@
-"""A loaded datapath of its own for every test module: own bpf file system, own namespace, nothing shared."""
+"""A loaded datapath of its own for every test module: own bpf file system, own namespace, nothing shared.
+
+In a guest of `make test-kernels` all modules share one: there its verifier needs half a minute to take the programs.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +25,7 @@ from tcmicro_agent.tuning import Tuning
 
 OBJECT = Path(__file__).parents[2] / "build/tcmicro.bpf.o"
 CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1  # linux/sockios.h, linux/if.h
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,21 +46,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         need_tcx()
 
 
-@pytest.fixture(scope="module")
-def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("bpffs")
+@contextmanager
+def bpf_file_system(factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = factory.mktemp("bpffs")
     subprocess.run(["mount", "-t", "bpf", "bpf", path], check=True)
     yield path
     subprocess.run(["umount", path], check=True)
 
 
 @pytest.fixture(scope="module")
-def kernel(bpffs: Path) -> Iterator[Kernel]:
-    loaded = Kernel(bpffs / "tcmicro" / str(abi.ABI))
-    loaded.load(OBJECT, Tuning(capacity=4096).map_sizes(0))
-    yield loaded
-    loaded.close()
-    loaded.unpin()
+def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with bpf_file_system(tmp_path_factory) as path:
+        yield path
+
+
+def life(fixture_name: str, config: pytest.Config) -> str:  # noqa: ARG001  (as pytest calls it)
+    return "session" if os.environ.get("TCM_GUEST") else "module"
+
+
+@pytest.fixture(scope=life)
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with bpf_file_system(tmp_path_factory) as path:
+        loaded = Kernel(path / "tcmicro" / str(abi.ABI))
+        loaded.load(OBJECT, Tuning(capacity=4096).map_sizes(0))
+        yield loaded
+        loaded.close()
+        loaded.unpin()
 
 
 @pytest.fixture
@@ -66,13 +85,19 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     return speak
 
 
+def switch_on_loopback() -> None:
+    """Of this namespace; by the kernel's own call, as ip(8) takes longer than most tests."""
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
 @pytest.fixture
 def datapath(kernel: Kernel) -> Iterator[Datapath]:
     """An empty datapath in an empty network namespace, so that no socket of this machine is in the way."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.unshare(CLONE_NEWNET) == 0
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    switch_on_loopback()
     fresh = Datapath(kernel)
     yield fresh
     fresh.close()

@@ -7,6 +7,10 @@ import pytest
 AGENT = pytest.mark.running_kernel(
     "the agent's own doing; the kernel's share in it is tested without, and each start of Python is slow where emulated"
 )
+ANOTHER_LOAD = pytest.mark.running_kernel(
+    "loads the programs once more for each step, which takes a guest half a minute; it tries a resize under traffic,"
+    " which loads, copies and swaps"
+)
 SEARCH = pytest.mark.running_kernel(
     "looks for addresses whose hashes collide, which emulated Python does for a minute; no matter of the kernel"
 )

@@ -144,6 +144,7 @@ def host(world, tmp_path_factory, tmp_path):
     subprocess.run(["umount", bpffs], check=True)
 
 
+@AGENT
 def test_from_nothing_to_enforced_and_measured(host):
     status = host.status()
     assert status["datapath"]["interfaces"] == [{"name": "eth0", "ingress": True, "egress": True}]
@@ -172,6 +173,7 @@ def test_from_nothing_to_enforced_and_measured(host):
     assert host.metrics("/other") == "404 tcmicro agent: metrics are at /metrics\n"
 
 
+@AGENT
 def test_an_unsigned_policy_is_refused_and_what_rules_goes_on(host):
     host.run("policy", "apply", host.write(OPEN))
     host.configure(mode="protect", allow_unsigned=False)
@@ -183,9 +185,8 @@ def test_an_unsigned_policy_is_refused_and_what_rules_goes_on(host):
     assert tcp(host.world.peer, US, SERVICE)
 
 
-@pytest.mark.parametrize(
-    "frozen", [pytest.param(False, id="running", marks=AGENT), pytest.param(True, id="frozen")]
-)
+@AGENT
+@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
 def test_unconfirmed_policy_goes_away_with_or_without_the_agent(host, frozen):
     host.run("policy", "apply", host.write(OPEN))
     if frozen:
@@ -217,6 +218,7 @@ def test_enforcement_outlives_the_agent_and_the_next_one_takes_over(host):
     assert after["drift"] == []
 
 
+@AGENT
 def test_a_detached_hook_is_put_back(host):
     host.run("policy", "apply", host.write(OPEN))
     host.lose_hooks()
@@ -252,6 +254,7 @@ def test_expired_sessions_are_swept_away(host):
     assert host.run("session", "list")[1]["total"] == 0
 
 
+@AGENT
 def test_a_capacity_that_is_changed_holds_after_a_restart_and_no_flow_is_lost(host):
     host.run("policy", "apply", host.write(OPEN))
     before = host.status()["policy"]

@@ -310,6 +310,7 @@ def start_fails(host) -> str:
     return done.stderr
 
 
+@AGENT
 def test_a_dead_agent_leaves_everything_in_force_its_deadlines_included(host):
     host.stop(signal.SIGKILL)
     before = denied(host)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from builders import bundle, rule
 from built import built
+from left_out import ANOTHER_LOAD
 from witness import Witness
 from world import PEER, US, World, ping, tcp
 
@@ -121,6 +122,7 @@ def digest_and_generation(agent: Agent) -> tuple[str, int]:
 # --- other sizes --------------------------------------------------------------------------------------
 
 
+@ANOTHER_LOAD
 def test_an_ordinary_start_is_a_load_and_an_attach(site):
     site.start()
     assert [step.text for step in site.steps(site.agent())] == ["load", "attach"]
@@ -145,6 +147,7 @@ def test_maps_are_resized_under_live_traffic(site, hook):
     assert site.enforced()
 
 
+@ANOTHER_LOAD
 def test_a_resize_may_be_cut_after_every_step(site):
     sizes = [SMALL, LARGE]
     site.start().apply(POLICY)
@@ -162,6 +165,7 @@ def test_a_resize_may_be_cut_after_every_step(site):
     assert (seen.lost_talks, seen.missing, seen.intrusions) == (0, 0, 0)
 
 
+@ANOTHER_LOAD
 def test_a_conversation_that_begins_between_copy_and_attach_is_not_lost(site):
     site.start().apply(POLICY)
     agent = site.agent()
@@ -182,6 +186,7 @@ def test_a_conversation_that_begins_between_copy_and_attach_is_not_lost(site):
         assert ours.recv(1) == b"!"
 
 
+@ANOTHER_LOAD
 def test_what_was_used_here_is_newer_than_what_is_copied(site):
     sessions = site.start().kernel.sessions
     table = abi.SessionTable.TCP4
@@ -194,6 +199,7 @@ def test_what_was_used_here_is_newer_than_what_is_copied(site):
     assert {chunk.session(n).generation for n in range(2)} == {0, 7}
 
 
+@ANOTHER_LOAD
 def test_what_waits_to_be_confirmed_is_not_moved_for_larger_maps(site):
     agent = site.start()
     agent.apply(POLICY)
@@ -208,6 +214,7 @@ def test_what_waits_to_be_confirmed_is_not_moved_for_larger_maps(site):
 # --- another abi --------------------------------------------------------------------------------------
 
 
+@ANOTHER_LOAD
 def test_from_an_abi_nobody_knows_connections_and_enforcement_go_on(site):
     """Its sessions cannot be read; TCP is known by its sockets, and a question that is asked again is answered."""
     later = site.start(LATER)
@@ -223,6 +230,7 @@ def test_from_an_abi_nobody_knows_connections_and_enforcement_go_on(site):
     assert site.attached()
 
 
+@ANOTHER_LOAD
 def test_up_down_and_up_again_cut_after_every_step(site):
     site.start().apply(POLICY)
     here, there = OURS, LATER
@@ -239,6 +247,7 @@ def test_up_down_and_up_again_cut_after_every_step(site):
     assert (seen.lost_talks, seen.intrusions) == (0, 0)
 
 
+@ANOTHER_LOAD
 def test_what_an_earlier_datapath_left_behind_is_not_taken_for_the_truth(site):
     """It was cut before it could be removed, and policy went on without it."""
     first = site.start()
@@ -255,6 +264,7 @@ def test_what_an_earlier_datapath_left_behind_is_not_taken_for_the_truth(site):
     assert not tcp(site.world.peer, US, SERVICE)
 
 
+@ANOTHER_LOAD
 def test_an_abi_is_not_left_while_a_policy_waits_to_be_confirmed(site):
     later = site.start(LATER)
     later.apply(POLICY)
@@ -272,6 +282,7 @@ def test_an_abi_is_not_left_while_a_policy_waits_to_be_confirmed(site):
     assert site.directories() == [str(OURS)]
 
 
+@ANOTHER_LOAD
 def test_an_abi_is_not_left_for_a_policy_that_cannot_be_built(site):
     later = site.start(LATER)
     later.apply(POLICY)
@@ -315,6 +326,7 @@ def put_abi_1(pins: Path, name: str, flow: tuple[int, int, int], state: int, **o
     os.close(table.fd)
 
 
+@ANOTHER_LOAD
 def test_sessions_of_abi_1_are_carried_over(site, tmp_path):
     pins = attach_abi_1(site, tmp_path)
     assert site.enforced()
@@ -342,6 +354,7 @@ def test_sessions_of_abi_1_are_carried_over(site, tmp_path):
     assert sessions.counts()[abi.SessionTable.HALF4] >= 1
 
 
+@ANOTHER_LOAD
 def test_tables_that_are_not_laid_out_as_they_should_be_are_left_alone(site, tmp_path):
     """The maps that are there decide, not the number of their directory."""
     pins = attach_abi_1(site, tmp_path)
@@ -359,6 +372,7 @@ def test_tables_that_are_not_laid_out_as_they_should_be_are_left_alone(site, tmp
 # --- the same abi -------------------------------------------------------------------------------------
 
 
+@ANOTHER_LOAD
 def test_programs_are_swapped_up_down_and_up_again_under_live_traffic(site, tmp_path):
     """Two builds that differ take turns over the same maps."""
     other = built("objects/variant.bpf.c")

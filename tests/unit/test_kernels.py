@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -175,6 +176,8 @@ def test_a_panic_ends_the_machine():
 class Running:
     """A machine that never ends by itself."""
 
+    pid = os.getpid()
+
     def poll(self) -> None:
         return None
 
@@ -182,9 +185,26 @@ class Running:
 def test_a_guest_that_nobody_waits_for_is_given_up(tmp_path):
     boot.given_up.set()
     try:
-        assert boot._wait(Running(), tmp_path / "console.log") == "given up"
+        reason, used = boot._wait(Running(), tmp_path / "console.log")
+        assert reason == "given up"
+        assert used > 0
     finally:
         boot.given_up.clear()
+
+
+@pytest.mark.parametrize(
+    ("used", "silent", "asleep", "reason"),
+    [
+        (boot.LIMIT, boot.STILL, boot.ASLEEP, ""),
+        (boot.LIMIT + 1, 0, 0, "no end after 3600 CPU seconds"),
+        (1000, boot.STILL + 1, 0, "hangs: no word on the console for 400 CPU seconds"),
+        (1000, 0, boot.ASLEEP + 1, "sleeps: no CPU used for 300 s"),
+    ],
+)
+def test_a_guest_is_given_up_by_what_it_used_and_not_by_how_busy_the_machine_is(
+    used, silent, asleep, reason
+):
+    assert boot._past_limit(used, silent, asleep) == reason
 
 
 def packed(**files: str) -> bytes:

@@ -59,7 +59,7 @@ def guest(kernel: packages.Kernel, parts: list[Path], baseline: figures.Baseline
         image.join([parts[0], kernel.modules, *parts[1:]], files.initrd)
         say(f"{kernel.series}: boots {kernel.release} (package {kernel.version})")
         try:
-            results = boot.run(kernel.vmlinuz, files)
+            results, used = boot.run(kernel.vmlinuz, files)
         except ToolError as exc:
             return outcome.failed(kernel.release, str(exc))
         finally:
@@ -69,6 +69,7 @@ def guest(kernel: packages.Kernel, parts: list[Path], baseline: figures.Baseline
     judged = outcome.of_guest(results, kernel.release, baseline)
     for line in outcome.summary(judged):
         say(line)
+    say(f"{kernel.series}: took {used:.0f} s of CPU")
     return judged
 
 
