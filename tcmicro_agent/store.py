@@ -326,7 +326,10 @@ def _mark(path: Path) -> Mark | None:
 
 
 def _summarize(path: Path) -> Summary:
-    bundle = read_bundle(path)
+    return summary_of(read_bundle(path))
+
+
+def summary_of(bundle: Bundle) -> Summary:
     return Summary(bundle.mode, len(bundle.rules), windows.instants(bundle), bundle.monitoring)
 
 

@@ -43,7 +43,7 @@ def test_fault_begins_with_the_change_and_on_its_hosts_only():
 def test_wilson_interval_is_that_of_the_book():
     low, high = Share(8, 10).interval()
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
-    assert Share(0, 500).interval()[0] == 0.0
+    assert Share(0, 500).interval()[0] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_same_seed_is_the_same_rollout():

@@ -19,7 +19,7 @@ from tcmicro_agent.evidence import Requirement
 from tcmicro_agent.policy.bundle import digest
 from tcmicro_agent.policy.model import Bundle, Mode
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.store import Books, Store
+from tcmicro_agent.store import Books, Store, Summary, summary_of
 from tcmicro_agent.transaction import Transaction
 from tests.unit.protocol import model, past
 from tests.unit.protocol.state import IDLE, Change, Past, State
@@ -67,6 +67,9 @@ class MemoryStore(Store):
 
     def bundle(self, digest: str) -> Bundle | None:
         return self.kept.get(digest)
+
+    def summary(self, digest: str) -> Summary | None:
+        return summary_of(self.kept[digest]) if digest in self.kept else None
 
     def books(self) -> Books:
         return self._books
