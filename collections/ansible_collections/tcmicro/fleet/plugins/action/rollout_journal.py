@@ -75,7 +75,8 @@ class ActionModule(ActionBase):
             journal.close()
 
     def _held(self, journal: Journal, given: dict[str, Any]) -> dict[str, Any]:
-        """Wait while people hold the rollout, but not for ever."""
+        """Wait while people hold the rollout, but not for ever, nor when the controller is gone."""
+        controller = os.getppid()
         end, told = time.monotonic() + given["patience_s"], ""
         while (answer := holding.hold(journal, given))["next"] == "wait":
             if time.monotonic() > end:
@@ -87,6 +88,8 @@ class ActionModule(ActionBase):
                     f"held: {told} (tc-micro rollout resume|approve|abort {given['id']})"
                 )
             time.sleep(HEARING_S)
+            if os.getppid() != controller:
+                raise JournalError("the controller is gone; nothing more is done here")
         return answer
 
     def _open(self, step: str, where: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
