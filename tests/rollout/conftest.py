@@ -13,8 +13,10 @@ HOSTS = ["h1", "h2", "h3", "h4"]
 
 @pytest.fixture
 def fleet(tmp_path):
-    """Four hosts, in waves of two."""
-    return Fleet(tmp_path, HOSTS)
+    """Four hosts, in waves of two. What a failed test left running ends with it."""
+    made = Fleet(tmp_path, HOSTS)
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ class Fleet:
         self.folder = folder
         self.hosts = hosts
         self.rollouts = folder / "rollouts"
+        self.started: list[subprocess.Popen] = []
         self._collection()
         self._artifact(NEW)
         (folder / "hosts").mkdir()
@@ -245,8 +246,15 @@ class Fleet:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self.started.append(process)
         (self.folder / "hosts/controller").write_text(str(process.pid))
         return process
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def wait(self, process: subprocess.Popen) -> Outcome:
         try:
