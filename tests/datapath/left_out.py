@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 AGENT = pytest.mark.running_kernel(
-    "the agent's own doing; the kernel's share in it is tested without, and each start of Python is slow where emulated"
+    "the agent's own doing; the kernel's share in it is tested without, and a start takes minutes where emulated (one"
+    " is made there: test_link_events)"
 )
 ANOTHER_LOAD = pytest.mark.running_kernel(
     "loads the programs once more for each step, which takes a guest half a minute; it tries a resize under traffic,"

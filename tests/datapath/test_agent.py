@@ -204,6 +204,7 @@ def test_unconfirmed_policy_goes_away_with_or_without_the_agent(host, frozen):
         os.kill(host.daemon.pid, signal.SIGCONT)
 
 
+@AGENT
 def test_enforcement_outlives_the_agent_and_the_next_one_takes_over(host):
     host.run("policy", "apply", host.write(OPEN))
     before = host.status()

@@ -72,6 +72,7 @@ def test_a_link_is_guarded_when_it_comes_and_forgotten_when_it_goes(host, world)
     assert "hook_repairs_total{" not in host.metrics()
 
 
+@AGENT
 def test_what_others_remove_comes_back_with_an_alarm(host):
     tcx = host.status()["datapath"]["hook"] == "tcx"
     for direction in ("ingress", "egress"):
@@ -87,6 +88,7 @@ def test_what_others_remove_comes_back_with_an_alarm(host):
     assert "eth0: our program was gone from egress, put back" in log
 
 
+@AGENT
 def test_another_kind_of_hook_by_reload_keeps_connections(host, world):
     need_tcx()
     host.run("policy", "apply", host.write(OPEN))
@@ -129,6 +131,7 @@ def test_who_is_not_guarded_is_named_with_the_reason(host, world):
     world.us.ip("link", "del", "i0")
 
 
+@AGENT
 def test_detach_finds_every_hook_of_ours(host, world):
     """On tcx and on clsact, and where the present configuration would not look."""
     need_tcx()

@@ -27,7 +27,7 @@ TESTS = "tests/datapath"
 BASELINE = ROOT / TESTS / "verifier.json"
 INIT = Path(__file__).with_name("guest.sh")
 GUESTS = len(packages.WANTED)  # at once: what they share of the CPUs is the same in the end
-EXAMPLES_SCALE = "0.1"
+EXAMPLES_SCALE = "0.03"
 REDUCED = (
     f"in the guests: TCM_EXAMPLES_SCALE={EXAMPLES_SCALE}, because an emulated packet costs some ten real ones and every"
     " random example was tried on the running kernel; one CPU, because guest time counts its instructions"
