@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_network
 
 import pytest
@@ -24,6 +25,7 @@ from tcmicro_agent.datapath import events
 from tcmicro_agent.datapath.ask import asking
 from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.inspection import Inspection
 from tcmicro_agent.policy.model import Action, Direction, Mode, Protocol, Window
 from tcmicro_agent.probe import INTERVAL_S, RETRY_S, Probe, Why
 from tcmicro_agent.reconcile import Agent
@@ -58,7 +60,8 @@ class Host:
         self.kernel, self.world = kernel, world
         Datapath(kernel).close()
         self.clock = LaterClock()
-        self.agent = Agent(kernel, store, self.clock)
+        examiner = Inspection(kernel, lambda: self.config, OBJECT)
+        self.agent = Agent(kernel, store, self.clock, examiner)
         self.config = Config(
             interfaces=("eth0",), hook=HookKind(hook), failsafe=(SSH, DNS), mode=Mode.PROTECT
         )
@@ -210,7 +213,8 @@ def test_a_host_with_policies_of_both_modes_enforces_and_is_found_to(host):
 
 def test_a_policy_that_was_taken_back_is_not_asked_for(host):
     host.agent.apply(POLICY)
-    host.agent.apply(bundle(ingress=Action.ALLOW), confirm_within=60)
+    tentative = partial(host.agent.apply, bundle(ingress=Action.ALLOW), confirm_within=60)
+    host.world.us.inside(tentative)
     assert host.look() is Why.NONE
     generation = host.found.generation
     host.agent.revert()
