@@ -22,11 +22,14 @@ def fleet(tmp_path):
 @pytest.fixture(scope="module")
 def after(request, tmp_path_factory):
     """Run the SCENARIOS of a file, by name a function of a fleet; the fleet and what came out, once one has ended."""
+    # made here: the factory is not for threads
+    folders = {name: tmp_path_factory.mktemp("fleet") for name in request.module.SCENARIOS}
 
-    def play(scenario):
-        fleet = Fleet(tmp_path_factory.mktemp("fleet"), HOSTS)
+    def play(name, scenario):
+        fleet = Fleet(folders[name], HOSTS)
         return fleet, scenario(fleet)
 
-    with ThreadPoolExecutor(2) as pool:
-        runs = {name: pool.submit(play, run) for name, run in request.module.SCENARIOS.items()}
-        yield lambda name: runs[name].result()
+    pool = ThreadPoolExecutor(2)
+    runs = {name: pool.submit(play, name, run) for name, run in request.module.SCENARIOS.items()}
+    yield lambda name: runs[name].result()
+    pool.shutdown(cancel_futures=True)

@@ -120,6 +120,10 @@ class Fleet:
         (self.folder / "bundles/ab12.json").write_text(json.dumps(before))
         return {host: self.state(host)["digest"] for host in self.hosts}
 
+    def begin_at(self, other: Fleet, moment: str) -> None:
+        """Have the hosts and the journal that another fleet had, if its controller was run with FAKE_CUT=keep."""
+        shutil.copytree(other.folder / "kept" / moment, self.folder, dirs_exist_ok=True)
+
     # --- what goes wrong, and what there is
 
     def script(self, host: str, **faults: object) -> None:

@@ -3,9 +3,11 @@ is left out, nothing that was not watched counts as baked."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 
-from tests.rollout.fleet import NEW, OLD
+from tests.rollout.fleet import LIMIT_S, NEW, OLD
 
 # What is written, in order; the first two make the journal and take the turn.
 GOOD = ["make", "claim", "plan"]
@@ -28,14 +30,28 @@ def cuts(steps, first):
 CUTS, BACK_CUTS = cuts(GOOD, 2), cuts(BAD, FAILED_AT)
 
 
-def cut(when, number, **faults):
-    """Killed at that step; then, if there is a rollout by then, gone on with, else begun again."""
+UNCUT = {"good": Future(), "bad": Future()}
+
+
+def uncut(name, **faults):
+    """Nothing is killed; what there is at each step is kept."""
 
     def scenario(fleet):
         for host, fault in faults.items():
             fleet.script(host, **fault)
-        killed = fleet.canary(FAKE_CUT=f"{when} {number}")
-        return killed, go_on(fleet)
+        done = fleet.canary(FAKE_CUT="keep")
+        UNCUT[name].set_result(fleet)
+        return done
+
+    return scenario
+
+
+def cut(name, when, number):
+    """As if killed at that step; then, if there is a rollout by then, gone on with, else begun again."""
+
+    def scenario(fleet):
+        fleet.begin_at(UNCUT[name].result(LIMIT_S), f"{when} {number}")
+        return go_on(fleet)
 
     return scenario
 
@@ -88,10 +104,10 @@ def somebody_else(fleet):
 MOMENTS = [("h1", "apply"), ("h1", "applied"), ("h2", "applied"), ("h1", "keep"), ("h2", "kept")]
 BACK_MOMENTS = [("h1", "back"), ("h1", "went back"), ("h2", "back")]
 SCENARIOS = {
-    "not cut": lambda fleet: (fleet.canary(), None),
-    "not cut, bad": lambda fleet: (fleet.script("h1", restarts=3), fleet.canary()),
-    **{f"{when} {number}": cut(when, number) for when, number in CUTS},
-    **{f"bad, {when} {n}": cut(when, n, h1={"restarts": 3}) for when, n in BACK_CUTS},
+    "not cut": uncut("good"),
+    "not cut, bad": uncut("bad", h1={"restarts": 3}),
+    **{f"{when} {number}": cut("good", when, number) for when, number in CUTS},
+    **{f"bad, {when} {n}": cut("bad", when, n) for when, n in BACK_CUTS},
     **{f"{host} {moment}": killed_by(host, moment) for host, moment in MOMENTS},
     "lost for long": lost_for_long,
     "lost twice": lost_twice,
@@ -109,8 +125,7 @@ def test_steps_are_those_that_are_cut(after):
 
 @pytest.mark.parametrize(("when", "number"), CUTS, ids=lambda part: str(part))
 def test_cut_rollout_ends_as_an_uncut_one(after, when, number):
-    fleet, (killed, resumed) = after(f"{when} {number}")
-    assert killed.code == -9
+    fleet, resumed = after(f"{when} {number}")
     if (when, number) == ("after", len(GOOD)):
         assert resumed.says("is over: rollout of 0.1.1 done")
     else:
@@ -124,8 +139,8 @@ def test_cut_rollout_ends_as_an_uncut_one(after, when, number):
 
 @pytest.mark.parametrize(("when", "number"), BACK_CUTS, ids=lambda part: str(part))
 def test_cut_way_back_is_gone_to_its_end(after, when, number):
-    fleet, (killed, resumed) = after(f"bad, {when} {number}")
-    assert (killed.code, resumed.code) == (-9, 2), resumed.output
+    fleet, resumed = after(f"bad, {when} {number}")
+    assert resumed.code == 2, resumed.output
     assert fleet.touched() == ["h1", "h2"]
     assert fleet.applies() == {"h1": 1, "h2": 1, "h3": 0, "h4": 0}
     assert fleet.releases() == dict.fromkeys(fleet.hosts, OLD)
@@ -147,14 +162,14 @@ def test_controller_that_dies_while_a_host_acts_is_followed_by_one_that_asks_it(
 
 def test_bake_begins_anew_where_nobody_watched(after):
     """Killed after the hosts were changed: the one that follows bakes them, though it changes none of them."""
-    _, (_, resumed) = after("after 5")
+    _, resumed = after("after 5")
     first = resumed.output.partition("PLAY [Change a wave]")[2].partition("PLAY [Change a wave]")[0]
     assert "Pausing for" in first
     assert "TASK [Keep the release]" in first
 
 
 def test_wave_that_had_passed_is_not_judged_again(after):
-    fleet, (_, resumed) = after("after 7")
+    fleet, resumed = after("after 7")
     assert fleet.journal("SELECT wave FROM verdicts ORDER BY id") == [(1,), (2,)]
     assert resumed.output.count("TASK [tcmicro_gate : Judge the wave]") == 1
 
