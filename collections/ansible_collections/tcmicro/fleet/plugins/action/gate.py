@@ -11,7 +11,12 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import judge, prometheus, specs
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import (
+    judge,
+    prometheus,
+    series,
+    specs,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence import Evidence
 
 from tcmicro_agent.errors import PolicyError
@@ -55,6 +60,8 @@ class ActionModule(ActionBase):
                     evidence, gates, args["prometheus_url"], time.time()
                 )
             verdict = judge.judge(evidence, gates, args["previous"])
+            result["series"] = series.series(evidence, gates, verdict)
+            result["figures"] = series.figures(evidence, gates)
         result.update(
             changed=False,
             **verdict.document(),

@@ -122,6 +122,20 @@ not_judged:
   returned: success
   type: list
   elements: dict
+series:
+  description:
+    - What the hosts of the wave and their controls recorded of each L2 metric, from some time before the change to the end of the bake,
+      at most 60 points of a host and 40 hosts of each. Times are seconds since the bake began.
+  returned: unless O(only_invariants)
+  type: list
+  elements: dict
+  sample:
+    - {metric: denied packets, unit: a second, changed_at: 0, canaries: {web1: [[-590, 1.2], [-580, 1.1]]}, controls: {}}
+figures:
+  description: Medians over the hosts of the wave before the change and in the bake, of what they recorded.
+  returned: unless O(only_invariants)
+  type: dict
+  sample: {packets a second before: 1520.5, packets a second after: 1498.2}
 passed:
   description: Whether the verdict is V(pass).
   returned: success

@@ -312,14 +312,15 @@ def guilty(record: Record) -> list[str]:
 
 
 def normal(verdict: Mapping[str, Any]) -> Answer:
-    """A verdict as the gate gives it; its findings are its reasons."""
+    """A verdict as the gate gives it; its findings are its reasons, its figures and series are for the report."""
     outcome = str(verdict.get("outcome") or verdict.get("verdict"))
     reasons = verdict.get("reasons")
     findings = list(verdict.get("findings") or [_finding(text, outcome) for text in reasons or ()])
     if reasons is None:
         bad = [f for f in findings if f["outcome"] != "pass" and f.get("enforce", True)]
         reasons = [f"{f['host']}: {f['text']}" if f.get("host") else f["text"] for f in bad]
-    return {"outcome": outcome, "reasons": list(reasons), "findings": findings}
+    shown = {key: verdict[key] for key in ("figures", "series") if verdict.get(key)}
+    return {"outcome": outcome, "reasons": list(reasons), "findings": findings, **shown}
 
 
 def _finding(reason: str, outcome: str) -> Answer:

@@ -10,6 +10,7 @@ from enum import Enum
 
 import numpy as np
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.samples import (
+    Numbers,
     Points,
     Record,
     Window,
@@ -81,6 +82,33 @@ def steps(metric: Metric, record: Record, window: Window) -> list[float]:
     whole = np.diff(record.grown(metric.per, window).values)
     enough = whole >= max(metric.min_events, 1)
     return [float(e / w) if ok else 0.0 for e, w, ok in zip(growth, whole, enough, strict=True)]
+
+
+def line(metric: Metric, record: Record, window: Window, most: int) -> list[tuple[float, float]]:
+    """The metric over a window as (time, value), thinned to `most` points: gauges at a sample, counters from one to the next."""
+    if not record.has((*metric.values, *metric.per)):
+        return []
+    if metric.kind in (Kind.GAUGE, Kind.SLOPE):
+        gauge = _thinned(record.values(metric.values, window), most)
+        return _pairs(gauge.times, gauge.values)
+    points = _thinned(record.grown(metric.values, window), most + 1)
+    growth, whole = np.diff(points.values), np.diff(points.times)
+    if metric.kind is Kind.EVENT:
+        whole = np.ones(len(growth))
+    if metric.kind is Kind.RATIO:
+        per = record.grown(metric.per, window)
+        whole = np.diff(np.interp(points.times, per.times, per.values)) if len(per) else growth * 0
+    known = whole > 0
+    return _pairs(points.times[1:][known], growth[known] / whole[known])
+
+
+def _thinned(points: Points, most: int) -> Points:
+    step = max(1, math.ceil(len(points) / most))
+    return Points(points.times[::step], points.values[::step])
+
+
+def _pairs(times: Numbers, values: Numbers) -> list[tuple[float, float]]:
+    return [(float(time), float(value)) for time, value in zip(times, values, strict=True)]
 
 
 def change(metric: Metric, before: Measured, after: Measured) -> Measured:

@@ -5,8 +5,8 @@
 A record is JSON: `{"kind": "RolloutRecord", "id", "subject", "state", "why", "started", "ended", "plan", "waves":
 [{"number", "stage", "hosts", "exposure", "started", "ended", "bake_s", "verdict": {"outcome", "findings"},
 "figures": {name: number}, "series": [{"metric", "unit", "changed_at", "canaries", "controls"}]}], "hosts": {name:
-{"state", "before", "after", "note"}}, "approvals", "events", "chain_ok"}`. Times are seconds since 1970, series map a
-host to its points `[seconds, value]`.
+{"state", "before", "after", "note"}}, "approvals", "events", "chain_ok"}`. Times are seconds since 1970; series map a
+host to its points `[seconds, value]`, in seconds since the bake began, as is `changed_at`.
 """
 
 from __future__ import annotations
