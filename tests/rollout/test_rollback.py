@@ -3,6 +3,8 @@ remembered. Two controllers never work at a time."""
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.rollout.fleet import CANARY, NEW, OLD
@@ -22,12 +24,12 @@ def rolled_out(*words, before=lambda fleet: None):
 
 
 def lose_journal(fleet):
-    for path in fleet.rollouts.iterdir():
-        path.unlink()
+    shutil.rmtree(fleet.rollouts)
 
 
 def spoil_journal(fleet):
     lose_journal(fleet)
+    fleet.rollouts.mkdir()
     (fleet.rollouts / "journal.db").write_text("not a database, but a text" * 100)
 
 
