@@ -155,3 +155,9 @@ def test_host_that_is_well_may_be_changed():
 )
 def test_host_of_which_little_is_known_may_not(info):
     assert unwell(info)
+
+
+def test_lease_is_a_rollouts_own_and_keeps_others_out():
+    leased = upgraded(status__transaction={"state": "leased", "generation": 4})
+    assert unwell(leased) == ["a policy is under a lease (generation 4)"]
+    assert verdict(leased).outcome is Outcome.PASS

@@ -7,9 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import chain, denylist
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
+    chain,
+    denylist,
+    schema,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
     HostRow,
     Journal,
@@ -159,3 +164,31 @@ def test_denied_digest_is_refused_until_it_is_allowed_by_name(begun):
     denylist.refuse(begun, {"release 0.1.1": "aa11"}, "aa11")
     denylist.lift(begun, "r1", "aa11")
     denylist.refuse(begun, {"release 0.1.1": "aa11"}, "")
+
+
+def test_hosts_are_told_higher_numbers_by_later_controllers(begun):
+    first = begun.database.fence(begun.epoch)
+    second = begun.database.claim(1)
+    assert abs(first - time.time()) < 60
+    assert begun.database.fence(second) > first
+
+
+def test_clock_that_went_back_makes_no_lower_number(begun, monkeypatch):
+    first = begun.database.fence(begun.epoch)
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert begun.database.fence(begun.database.claim(1)) > first
+
+
+def test_ticket_of_a_host_is_kept(begun):
+    begun.tickets("r1", {"web1": {"id": "7", "token": "t"}})
+    hosts = begun.load("r1").hosts
+    assert (hosts["web1"].ticket, hosts["db1"].ticket) == ({"id": "7", "token": "t"}, None)
+
+
+def test_journal_of_the_version_before_is_brought_to_this_one(tmp_path):
+    with sqlite3.connect(tmp_path / "journal.db") as old:
+        old.executescript(schema.FIRST)
+        old.execute("PRAGMA user_version = 1")
+        old.execute("INSERT INTO rollouts VALUES ('r1','release','1','done','','{}','{}',1,2)")
+        old.execute("INSERT INTO hosts VALUES ('r1','web1',1,0,'kept','1','0','{}','',0,NULL)")
+    assert Journal(tmp_path).load("r1").hosts["web1"].ticket is None

@@ -56,6 +56,8 @@ def test_a_host_that_had_the_release_before_has_what_it_had():
         ("ab12", None, Seen.OLD),
         ("cd34", None, Seen.NEW),
         ("cd34", {"digest": "cd34", "state": "pending", "deadline_in_s": 9}, Seen.TENTATIVE),
+        ("cd34", {"digest": "cd34", "state": "leased", "deadline_in_s": 9}, Seen.TENTATIVE),
+        ("ee99", {"digest": "ee99", "state": "leased", "deadline_in_s": 9}, Seen.FOREIGN),
         ("ab12", {"digest": "cd34", "state": "reverted"}, Seen.REVERTED),
         ("ee99", None, Seen.OTHER),
     ],

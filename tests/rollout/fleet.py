@@ -81,6 +81,8 @@ class Fleet:
             "transaction": None,
             "staged": "",
             "policy_change": None,
+            "policies": [],
+            "epoch": 0,
         }
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "script.json").write_text("{}")
@@ -148,6 +150,8 @@ class Fleet:
             state = self.state(host)
             if (state["transaction"] or {}).get("state") == "pending":
                 self.change(host, transaction={**state["transaction"], "deadline": 0})
+            if (state["policy_change"] or {}).get("deadline"):
+                self.change(host, policy_change={**state["policy_change"], "deadline": 1})
 
     def shorten_trials(self, seconds: int) -> None:
         for host in self.waiting():

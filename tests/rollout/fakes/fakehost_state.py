@@ -41,6 +41,14 @@ class Host:
         change = self.state["transaction"]
         if change and change["state"] == "pending" and time.time() >= change["deadline"]:
             self.take_back("nobody confirmed it in time")
+        policy = self.state["policy_change"]
+        if policy and policy["deadline"] and time.time() >= policy["deadline"]:
+            self.end_policy("reverted", policy["previous"])
+
+    def end_policy(self, state, digest):
+        self.state["policy_change"].update(state=state, deadline=None)
+        self.state["digest"] = digest
+        self.save()
 
     def take_back(self, cause):
         change = self.state["transaction"]
@@ -81,12 +89,20 @@ class Host:
                     "digest": state["digest"],
                     "mode": "protect",
                 },
-                "transaction": None,
+                "transaction": self.policy_transaction(),
                 "drift": [],
             },
             "facts": {"kernel": "6.1.0-18-amd64", "arch": "x86_64", "distribution": "debian"},
             "problem": "",
         }
+
+    def policy_transaction(self):
+        change = self.state["policy_change"]
+        if not change:
+            return None
+        left = change["deadline"] - time.time() if change["deadline"] else None
+        known = {key: change[key] for key in ("id", "state", "digest")}
+        return {**known, "generation": self.state["generation"], "deadline_in_s": left}
 
     def release(self, args):
         act = {"present": self.present, "confirmed": self.confirmed, "previous": self.previous}
@@ -156,7 +172,16 @@ class Host:
         return {"changed": True, "digest": self.state["staged"]}
 
     def policy(self, args):
-        return {"apply": self.apply_policy, "confirm": self.confirm_policy}[args["operation"]](args)
+        if args.get("epoch") is not None and args["epoch"] < self.state["epoch"]:
+            return {"failed": True, "code": 3, "msg": f"epoch {args['epoch']} is over"}
+        self.state["epoch"] = args.get("epoch") or self.state["epoch"]
+        act = {
+            "apply": self.apply_policy,
+            "confirm": self.confirm_policy,
+            "commit": self.commit_policy,
+            "revert": self.revert_policy,
+        }
+        return act[args["operation"]](args)
 
     def apply_policy(self, args):
         digest = json.loads(args["document"])["digest"]
@@ -164,24 +189,65 @@ class Host:
         if digest == self.state["digest"] or args["_ansible_check_mode"]:
             return {"changed": False, "transaction": None, **answer}
         self.fault("apply")
+        if (self.state["policy_change"] or {}).get("deadline"):
+            return {"failed": True, "code": 3, "msg": "a change is waiting to be confirmed"}
         change = {
+            "id": f"{len(self.state['policies'])}",
+            "state": "pending",
+            "deadline": time.time() + args["confirm_within"],
             "previous": self.state["digest"],
             "digest": digest,
             "staged": self.state["staged"],
         }
+        self.state["policies"].append(digest)
         self.state.update(digest=digest, staged="", policy_change=change)
         self.save()
         self.note("apply policy", True)
-        return {"changed": True, "transaction": {"id": "1", "token": "t"}, **answer}
+        self.fault("applied policy")
+        return {"changed": True, "transaction": self.ticket(), **answer}
+
+    def ticket(self):
+        number = self.state["policy_change"]["id"]
+        return {"id": number, "token": f"token {number}"}
 
     def confirm_policy(self, args):
         self.state["generation"] += 1
-        self.state["policy_change"]["confirmed"] = True
+        lease = args.get("lease")
+        self.state["policy_change"].update(
+            state="leased" if lease else "confirmed",
+            deadline=time.time() + lease if lease else None,
+        )
         self.save()
         self.note("confirm policy")
         if self.script.get("policy") == "breaks":
             self.state["restarts"] = 3
             self.save()
+        state = self.state["policy_change"]["state"]
+        return {"changed": True, "digest": self.state["digest"], "generation": 1, "state": state}
+
+    def commit_policy(self, args):
+        self.fault("keep")
+        change = self.state["policy_change"]
+        if {key: args["transaction"][key] for key in ("id", "token")} != self.ticket():
+            return {"failed": True, "code": 3, "msg": "that is not its token"}
+        if change["state"] == "reverted":
+            return {"failed": True, "code": 8, "msg": "the kernel took it back already"}
+        changed = change["state"] != "confirmed"
+        self.end_policy("confirmed", change["digest"])
+        self.note("commit policy", changed)
+        return {
+            "changed": changed,
+            "digest": change["digest"],
+            "generation": 1,
+            "state": "committed",
+        }
+
+    def revert_policy(self, args):
+        change = self.state["policy_change"]
+        if not change or not change["deadline"]:
+            return {"failed": True, "code": 3, "msg": "no change is waiting to be confirmed"}
+        self.end_policy("reverted", change["previous"])
+        self.note("revert policy", True)
         return {"changed": True, "digest": self.state["digest"], "generation": 1}
 
     def fault(self, action):

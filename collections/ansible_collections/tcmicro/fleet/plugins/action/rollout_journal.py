@@ -102,7 +102,8 @@ class ActionModule(ActionBase):
         try:
             epoch = journal.claim(os.getppid())
             opened = OPENINGS[step](journal, where, request, name)
-            known = {"directory": str(journal.directory), "epoch": epoch}
+            fence = journal.database.fence(epoch)
+            known = {"directory": str(journal.directory), "epoch": epoch, "fence": fence}
             hint = "; ".join(filter(None, [problem, opened["hint"]]))
             return {**opened, **known, "hint": hint, "digests": _digests(opened, request)}
         finally:

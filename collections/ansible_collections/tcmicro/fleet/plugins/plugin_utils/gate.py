@@ -74,7 +74,9 @@ def unwell(info: Look | None) -> list[str]:
     if lost or info is None:
         return [lost]
     try:
-        return [text for check in (_service, _datapath, _transaction) for text in check(info)]
+        return [
+            text for check in (_service, _datapath, _transaction, _lease) for text in check(info)
+        ]
     except (KeyError, TypeError, AttributeError) as exc:
         return [f"its status lacks {exc}"]
 
@@ -102,6 +104,13 @@ def _transaction(info: Look) -> Iterable[str]:
     transaction = info["status"]["transaction"]
     if transaction and transaction["state"] == "pending":
         yield f"a policy change is pending (generation {transaction['generation']})"
+
+
+def _lease(info: Look) -> Iterable[str]:
+    """What a rollout does itself while it judges, but nobody else may."""
+    transaction = info["status"]["transaction"]
+    if transaction and transaction["state"] == "leased":
+        yield f"a policy is under a lease (generation {transaction['generation']})"
 
 
 # --- what must hold between the two looks

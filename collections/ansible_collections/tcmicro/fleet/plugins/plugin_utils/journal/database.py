@@ -37,9 +37,9 @@ class Database:
             ) from exc
 
     def _prepare(self) -> None:
-        if self._version() == 0:
+        if self._version() < schema.VERSION:
             with self._transaction() as connection:
-                for statement in schema.TABLES.split(";\n") if self._version() == 0 else ():
+                for statement in "".join(schema.VERSIONS[self._version() :]).split(";\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {schema.VERSION}")
         if self._version() != schema.VERSION:
@@ -55,13 +55,22 @@ class Database:
         self.connection.close()
 
     def claim(self, pid: int) -> int:
-        """The epoch of a controller that has just taken the lock: whoever wrote before may not any more."""
+        """The epoch of a controller that has just taken the lock: whoever wrote before may not any more. Each has started
+        later than the one before, also where the clock went back."""
         with self._transaction() as connection:
-            row = (pid, os.uname().nodename, time.time())
+            last = connection.execute("SELECT max(started) FROM controllers").fetchone()[0] or 0
+            row = (pid, os.uname().nodename, max(time.time(), int(last) + 1))
             found = connection.execute(
                 "INSERT INTO controllers (pid, machine, started) VALUES (?, ?, ?)", row
             )
             return int(found.lastrowid or 0)
+
+    def fence(self, epoch: int) -> int:
+        """The epoch as hosts are told it: when that controller started. So one with a new journal is not refused by hosts that
+        know an old one."""
+        query = "SELECT started FROM controllers WHERE epoch = ?"
+        started = self.connection.execute(query, (epoch,)).fetchone()[0]
+        return max(epoch, int(started))
 
     @contextmanager
     def write(self, epoch: int) -> Iterator[sqlite3.Connection]:

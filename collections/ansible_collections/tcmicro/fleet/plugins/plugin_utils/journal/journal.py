@@ -31,7 +31,8 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states impor
 
 @dataclass(frozen=True)
 class HostRow:
-    """A host of a rollout. `before`: release or digest it had, `look`: what it said of itself then."""
+    """A host of a rollout. `before`: release or digest it had, `look`: what it said of itself then; `ticket`: id and token by
+    which a policy under a lease is kept."""
 
     host: str
     wave: int
@@ -42,6 +43,7 @@ class HostRow:
     failure: str = ""
     retries: int = 0
     back_by: float | None = None
+    ticket: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Record:
     looks: Mapping[int, int]
     hosts: Mapping[str, HostRow]
     verdicts: Sequence[Mapping[str, Any]] = ()
+    created: float = 0.0
 
     def of_wave(self, number: int) -> list[HostRow]:
         return [row for row in self.hosts.values() if row.wave == number]
@@ -105,6 +108,7 @@ class Journal:
             {wave["number"]: wave["looks"] for wave in waves},
             {host["host"]: _host(host) for host in hosts},
             self.verdicts(rollout),
+            row["created"],
         )
 
     def row(self, rollout: str) -> sqlite3.Row:
@@ -241,6 +245,14 @@ class Journal:
                 [(when, rollout, host) for host, when in deadlines.items()],
             )
 
+    def tickets(self, rollout: str, tickets: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """By what each host is told to keep a policy that it has under a lease."""
+        with self.database.write(self.epoch) as connection:
+            connection.executemany(
+                "UPDATE hosts SET ticket = ? WHERE rollout = ? AND host = ?",
+                [(json.dumps(ticket), rollout, host) for host, ticket in tickets.items()],
+            )
+
     def found(self, rollout: str, hosts: Mapping[str, tuple[Host, str]]) -> None:
         """What hosts say of themselves after another controller was lost."""
         with self.database.write(self.epoch) as connection:
@@ -300,4 +312,5 @@ def _host(row: sqlite3.Row) -> HostRow:
         row["failure"],
         row["retries"],
         row["back_by"],
+        json.loads(row["ticket"] or "null"),
     )

@@ -38,9 +38,9 @@ def observe(kind: str, wanted: str, before: str, look: Look | None) -> Observati
         return Observation(Seen.UNREACHABLE)
     runs, change = _release(look) if kind == "release" else _policy(look)
     aim, state = change.get("aim"), change.get("state")
-    if state in ("pending", "reverting"):
+    if state in ("pending", "leased", "reverting"):
         seen = Seen.FOREIGN if aim != wanted else Seen.TENTATIVE
-        if state == "pending":
+        if state != "reverting":
             return Observation(seen, runs, float(change.get("left_s") or 0))
     if runs == wanted and runs != before:
         return Observation(Seen.NEW, runs)

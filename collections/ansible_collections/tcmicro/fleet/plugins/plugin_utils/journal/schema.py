@@ -1,11 +1,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tables of the journal. A journal of another version is refused, not converted."""
+"""Tables of the journal, as what each version added. An older journal is brought to this one, a newer one refused."""
 
 from __future__ import annotations
 
-VERSION = 1
-TABLES = """
+FIRST = """
 CREATE TABLE controllers (epoch INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL, machine TEXT NOT NULL,
   started REAL NOT NULL);
 CREATE TABLE rollouts (id TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL,
@@ -27,3 +26,6 @@ CREATE TABLE said (id INTEGER PRIMARY KEY, rollout TEXT NOT NULL REFERENCES roll
 CREATE TABLE denied (digest TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, rollout TEXT NOT NULL,
   reason TEXT NOT NULL, time REAL NOT NULL);
 """
+TICKETS = "ALTER TABLE hosts ADD COLUMN ticket TEXT;\n"
+VERSIONS = (FIRST, TICKETS)
+VERSION = len(VERSIONS)

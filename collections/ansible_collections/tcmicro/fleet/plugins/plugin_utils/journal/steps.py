@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -44,6 +45,8 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states impor
     Wave,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import first_line, trouble
+
+FRESH_S = 120  # how old a look of the planning may be that serves as the one before the change
 
 Given = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -134,8 +137,11 @@ def decisions(record: Record, looks: Mapping[str, Any]) -> dict[str, Decision]:
     found = {}
     for row in record.hosts.values():
         seen = observe(record.kind, row.wanted, row.before, looks.get(row.host))
+        told = record.kind == "release" or row.ticket
         if record.state is Rollout.RUNNING:
-            found[row.host] = decide(row.state, seen, retries=row.retries, needs_s=needs_s)
+            # whoever cannot tell a host to keep it has to begin anew
+            least = needs_s if told else math.inf
+            found[row.host] = decide(row.state, seen, retries=row.retries, needs_s=least)
         elif row.state in TOUCHED:
             found[row.host] = decide_back(seen)
     return found
@@ -192,8 +198,19 @@ def change(journal: Journal, given: Given) -> Answer:
             journal.wave(record.id, number, Wave.CHANGING)
             journal.intend(record.id, "apply", apply)
             journal.due(record.id, dict.fromkeys(apply, _deadline(record)))
-    controls = controls_of(record, number)
-    return {"next": "keep" if judged else "judge", "apply": apply, "controls": controls}
+            journal.tickets(record.id, dict.fromkeys(apply))
+    return {
+        "next": "keep" if judged else "judge",
+        "apply": apply,
+        "controls": controls_of(record, number),
+        "fresh": not given["resume"] and time.time() - record.created < FRESH_S,
+        "tickets": tickets_of(rows),
+    }
+
+
+def tickets_of(rows: Iterable[HostRow]) -> Answer:
+    """By what hosts are told to keep a policy, of those that have it under a lease."""
+    return {row.host: row.ticket for row in rows if row.ticket}
 
 
 def controls_of(record: Record, number: int) -> list[str]:
@@ -208,6 +225,7 @@ def course_of_bake(record: Record, number: int) -> Answer:
     return {
         "failures": {row.host: row.failure for row in rows if row.failure},
         "controls": controls_of(record, number),
+        "tickets": tickets_of(rows),
     }
 
 
@@ -238,7 +256,9 @@ def changed(journal: Journal, given: Given) -> Answer:
     outcomes = {h: (Host.LOST if text else Host.APPLIED, text) for h, text in applied.items()}
     with journal.database.write(journal.epoch):
         journal.done(record.id, "apply", outcomes)
-        journal.due(record.id, {h: _due(record, text) for h, text in applied.items()})
+        journal.due(record.id, dict.fromkeys(applied, _deadline(record)))
+        if record.kind == "policy":
+            journal.tickets(record.id, {h: ticket(results.get(h)) for h in applied})
         record = journal.load(record.id)
         number = next(n for n, state in record.waves.items() if state is Wave.CHANGING)
         known = course_of_bake(record, number)
@@ -257,9 +277,10 @@ def _foreseen(journal: Journal, record: Record, number: int, failures: Answer) -
     return {"next": "stop" if failures else "checked"}
 
 
-def _due(record: Record, failure: str) -> float | None:
-    """A policy is confirmed when it is there, so only one that nobody could confirm goes back by itself."""
-    return _deadline(record) if failure or record.kind == "release" else None
+def ticket(result: Any) -> Any:
+    """Id and token of a policy that was confirmed under a lease; None where nothing had to be changed."""
+    found = (result or {}).get("transaction")
+    return {key: found[key] for key in ("id", "token")} if found else None
 
 
 def _deadline(record: Record) -> float:
@@ -373,8 +394,12 @@ def back(journal: Journal, given: Given) -> Answer:
     wanted = given["hosts"] or list(record.hosts)
     order = course.order_back(record) if record.state is Rollout.STOPPING else []
     batches = [[record.hosts[h] for h in batch if h in wanted] for batch in order]
-    before = {row.host: row.before for row in record.hosts.values()}
-    return {"assign": assigned(batch for batch in batches if batch), "before": before}
+    rows = record.hosts.values()
+    return {
+        "assign": assigned(batch for batch in batches if batch),
+        "before": {row.host: row.before for row in rows},
+        "trying": [row.host for row in rows if row.back_by is not None],
+    }
 
 
 def take_back(journal: Journal, given: Given) -> Answer:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -81,10 +81,14 @@ class _Reader:
 
     def _change_s(self) -> float:
         """Between the look before the change and the begin of the bake: the change itself."""
-        pairs = [(self._before[host], self._after[host]) for host in self._evidence.hosts]
-        known = [pair for pair in pairs if SILENT not in pair]
+        known = self._pairs(self._evidence.hosts) or self._pairs(self._evidence.controls)
         gaps = [after.now - before.now - self._evidence.seconds for before, after in known]
         return max(median(gaps), 0.0) if gaps else CHANGE_S
+
+    def _pairs(self, hosts: Iterable[str]) -> list[tuple[Record, Record]]:
+        """Both records of the hosts that were asked twice."""
+        pairs = [(self._before[host], self._after[host]) for host in hosts]
+        return [pair for pair in pairs if SILENT not in pair]
 
 
 def _record(look: Look | None) -> Record:
