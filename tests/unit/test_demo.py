@@ -135,3 +135,14 @@ def test_inventory_is_read_with_nested_groups(tmp_path):
         ["web1"],
         "10.77.0.11",
     )
+
+
+def test_rollouts_of_each_run_have_a_journal_of_their_own(tmp_path):
+    """What an earlier run denied would be refused in a later one."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    program = tmp_path / ".venv/bin/ansible-playbook"
+    program.write_text("#!/bin/sh\necho $*\n")
+    program.chmod(0o755)
+    plays = Playbooks(tmp_path, tmp_path / "logs", lambda _: None)
+    said = plays.run("canary", "-e", "release=1").output
+    assert f"-e release=1 -e tcmicro_rollouts_dir={tmp_path}/logs/rollouts-2" in said

@@ -98,16 +98,19 @@ class Run:
 
 
 class Playbooks:
-    """Starts playbooks on the lab's inventory and knows which ones still run."""
+    """Starts playbooks on the lab's inventory and knows which ones still run. Rollouts get a journal of this run alone:
+    what an earlier one left denied, or did not end, stops nothing."""
 
     def __init__(self, root: Path, logs: Path, tell: Callable[[str], None]) -> None:
         self.root = root
         self.logs = logs
         self.tell = tell
+        self.rollouts = logs / f"rollouts-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self.runs: list[Run] = []
 
     def start(self, name: str, *words: str) -> Run:
         argv = [str(self.root / ".venv/bin/ansible-playbook"), f"playbooks/{name}.yml", *words]
+        argv += ["-e", f"tcmicro_rollouts_dir={self.rollouts}"]
         run = Run(argv, self.logs / f"{len(self.runs) + 1:02}-{name}.log", self.tell)
         self.runs.append(run)
         return run
