@@ -58,7 +58,26 @@ class Host:
 
     # --- what modules ask
 
-    def look(self):
+    def samples(self, seconds):
+        """Of a host that denies a packet a second, and more under a change by which it is scripted to."""
+        if self.script["samples"] == "none":
+            return {}
+        now, change = time.time(), self.state["transaction"] or {}
+        begun = change.get("begun", now)
+        rows = []
+        for age in range(4 * min(seconds, 120), -1, -1):
+            t = now - age / 4
+            denied = t - 1e9 + max(0, t - begun) * self.script.get("denies", 0)
+            rows.append({"t": t, "boot_id": "b", "start": 1, "values": {"denied": denied}})
+        return {"now": now, "boot_id": "b", "samples": rows, "peers": None}
+
+    def look(self, args):
+        found = self.described()
+        if args.get("samples_s") and self.script.get("samples"):
+            found["samples"] = self.samples(args["samples_s"])
+        return found
+
+    def described(self):
         state, change = self.state, self.state["transaction"]
         if change:
             change = {**change, "deadline_in_s": change["deadline"] - time.time()}
@@ -126,6 +145,7 @@ class Host:
                 "previous": now,
                 "state": "pending",
                 "deadline": time.time() + args["confirm_within"],
+                "begun": time.time(),
             }
             self.save()
         self.note("apply", changed)

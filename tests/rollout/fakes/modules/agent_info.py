@@ -5,8 +5,8 @@
 import sys
 
 sys.path.insert(0, __import__("os").environ["FAKE_HOST"] + "/..")
-from fakehost_state import Host, answer
+from fakehost_state import Host, answer, arguments
 
 host = Host()
 host.note("look")
-answer(host.look())
+answer(host.look(arguments()))
