@@ -93,7 +93,6 @@ class Fleet:
             "ansible_become": False,
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_remote_tmp": str(self.folder / "tmp"),
-            "fake_folder": str(self.folder / "hosts") + "/{{ inventory_hostname }}",
             "tcmicro_allow_unsigned": True,
             "tcmicro_artifacts_dir": str(self.folder / "artifacts"),
             "tcmicro_agent_artifacts_dir": str(self.folder / "artifacts"),
@@ -106,6 +105,7 @@ class Fleet:
             host: {
                 "tcmicro_ring": "canary" if number < half else "normal",
                 "tcmicro_addresses": [f"10.0.0.{number + 1}"],
+                "fake_folder": str(self.folder / "hosts" / host),
             }
             for number, host in enumerate(self.hosts)
         }
