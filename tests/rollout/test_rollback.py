@@ -4,18 +4,33 @@ remembered. Two controllers never work at a time."""
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import Future
 
 import pytest
 
-from tests.rollout.fleet import CANARY, NEW, OLD
+from tests.rollout.fleet import CANARY, LIMIT_S, NEW, OLD
+
+DONE = Future()
+
+
+def done(fleet):
+    """A rollout that reaches everybody; the others begin at what it left on disk."""
+    outcome = fleet.canary(FAKE_CUT="keep")
+    DONE.set_result(fleet)
+    return outcome
+
+
+def begin(fleet, step=None):
+    """After a step of that rollout, the last one if none is named."""
+    other = DONE.result(LIMIT_S)
+    fleet.begin_at(other, f"after {step or other.steps()}")
 
 
 def rolled_out(*words, before=lambda fleet: None):
     """A rollout that reached everybody, then rollback.yml."""
 
     def scenario(fleet):
-        done = fleet.canary()
-        assert done.code == 0, done.output
+        begin(fleet)
         given = [word.replace("ID", fleet.rollout()) for word in words]
         before(fleet)
         return fleet.run("rollback", *given)
@@ -66,7 +81,7 @@ def two_controllers(fleet):
 
 def unfinished(*words):
     def scenario(fleet):
-        fleet.canary(FAKE_CUT="after 5")
+        begin(fleet, step=5)
         fleet.forget_trials()
         return fleet.canary(*(word.replace("ID", fleet.rollout()) for word in words))
 
@@ -74,6 +89,7 @@ def unfinished(*words):
 
 
 SCENARIOS = {
+    "done": done,
     "rollout": rolled_out("-e", "rollout=ID"),
     "limit": rolled_out("-e", "rollout=ID", "--limit", "h1,h4"),
     "twice": rolled_out("-e", "rollout=ID", before=twice),
