@@ -28,7 +28,7 @@ setup: ## Install what is missing: Debian packages and the pinned Python environ
 demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: needs-root check artifact ## Run every test but test-kernels (root; about half an hour)
+test: needs-root check artifact ## Run every test but test-kernels (root; about 50 minutes)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	pytest tests/rollout --junit-xml=build/junit-rollout.xml
 	molecule test
