@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ US, PEER = "10.255.0.1", "10.0.0.9"
 OPEN, CLOSED = 8000, 9000
 RATE = 1000  # messages a second and flow
 RESTARTS, EXCHANGES = 50, 20
+LONG_S = 5  # so that what passes before the senders are up is no tenth of it
 ALLOW = bundle(
     rule("p/open", f"tcp/{OPEN} udp/{OPEN}", (1,)), endpoints={PEER: 1}, egress=Action.ALLOW
 )
@@ -121,6 +123,7 @@ def test_no_agent_at_all_touches_no_flow(enforcing, say):
     enforcing.stop()
     with Flows(enforcing) as flows:
         enforcing.run("status", "--json")
+        time.sleep(LONG_S)
     say(str(flows))
     untouched(flows)
 
