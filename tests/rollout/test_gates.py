@@ -22,7 +22,9 @@ def recorded(**faults):
 
 
 SCENARIOS = {
-    "early looks": lambda fleet: fleet.canary("-e", "bake=30", "-e", "waves=[100]"),
+    "early looks": lambda fleet: fleet.canary(
+        *("-e", "bake=30", "-e", "waves=[100]", "-e", "accept_blind=all")
+    ),
     "well": recorded(),
     "worse": recorded(h1={"denies": 9}, h2={"denies": 9}),
     "silent": recorded(h1={"samples": "none"}),
