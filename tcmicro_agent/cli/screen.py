@@ -15,7 +15,11 @@ from types import TracebackType
 ENTER = "\033[?1049h\033[?25l"  # the other screen, no cursor
 LEAVE = "\033[0m\033[?25h\033[?1049l"
 HOME, WHOLE_LINE, REST = "\033[H", "\033[2K", "\033[J"  # the last two erase
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = (
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGINT,
+)  # also where it was ignored, as in a job of a shell
 
 
 class Screen:
