@@ -178,6 +178,7 @@ ROOMS = {
     f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
     f"{FLEET}.plugin_utils.journal": Room((f"{FLEET}.plugin_utils",)),
     f"{FLEET}.plugin_utils.notify": Room(),
+    f"{FLEET}.plugin_utils.once": Room(("ansible",)),
     **dict.fromkeys(
         (f"{FLEET}.plugin_utils.journal.{name}" for name in PURE_OF_JOURNAL),
         Room((f"{FLEET}.plugin_utils",), pure=True),

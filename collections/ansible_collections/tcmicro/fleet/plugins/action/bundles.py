@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.bundle import Writer
@@ -23,33 +23,24 @@ from tcmicro_agent.policy.source import parse_policies
 from tcmicro_agent.workspace.files import read_files
 
 
-class ActionModule(ActionBase):
-    BYPASS_HOST_LOOP = True
-    TRANSFERS_FILES = False
-    _requires_connection = False
+class ActionModule(OnceAction):
+    ARGUMENTS = {
+        "policies": {"type": "path", "required": True},
+        "directory": {"type": "path", "default": "build/bundles"},
+        "hosts_group": {"type": "str", "default": "tcmicro"},
+    }
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
-            {
-                "policies": {"type": "path", "required": True},
-                "directory": {"type": "path", "default": "build/bundles"},
-                "hosts_group": {"type": "str", "default": "tcmicro"},
-            }
-        )
-        hosts = _members(task_vars or {}, args["hosts_group"])
+    def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        hosts = _members(task_vars, args["hosts_group"])
         try:
             policies = parse_policies(_sources(Path(args["policies"])))
-            document = inventory_document((task_vars or {})["hostvars"], hosts)
+            document = inventory_document(task_vars["hostvars"], hosts)
             bundles = resolve(policies, parse_inventory(document))
         except PolicyError as exc:
             raise AnsibleActionFail(exc.message) from exc
         directory = None if self._task.check_mode else Path(args["directory"])
         digests = _write_all(directory, bundles)
-        result.update(changed=False, bundles=digests, directory=args["directory"])
-        return result
+        return {"bundles": digests, "directory": args["directory"]}
 
 
 def _members(variables: Mapping[str, Any], group: str) -> list[str]:

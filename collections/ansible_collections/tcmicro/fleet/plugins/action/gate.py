@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import (
     judge,
     prometheus,
@@ -18,6 +17,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import (
     specs,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence import Evidence
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
 from tcmicro_agent.errors import PolicyError
 
@@ -40,18 +40,13 @@ ARGUMENTS = {
 }
 
 
-class ActionModule(ActionBase):
-    BYPASS_HOST_LOOP = True
-    TRANSFERS_FILES = False
-    _requires_connection = False
+class ActionModule(OnceAction):
+    ARGUMENTS = ARGUMENTS
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(ARGUMENTS)
+    def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
         gates = _gates(args["gates"])
-        evidence = _evidence(args, (task_vars or {}).get("hostvars", {}))
+        evidence = _evidence(args, task_vars.get("hostvars", {}))
         if args["only_invariants"]:
             verdict = judge.judge_invariants(evidence, gates, args["previous"])
         else:
@@ -60,17 +55,16 @@ class ActionModule(ActionBase):
                     evidence, gates, args["prometheus_url"], time.time()
                 )
             verdict = judge.judge(evidence, gates, args["previous"])
-            result["series"] = series.series(evidence, gates, verdict)
-            result["figures"] = series.figures(evidence, gates)
-        result.update(
-            changed=False,
+            shown["series"] = series.series(evidence, gates, verdict)
+            shown["figures"] = series.figures(evidence, gates)
+        return {
+            **shown,
             **verdict.document(),
-            verdict=verdict.outcome.value,
-            passed=verdict.outcome.value == "pass",
-            reasons=judge.reasons(verdict),
-            table=judge.table(evidence, verdict),
-        )
-        return result
+            "verdict": verdict.outcome.value,
+            "passed": verdict.outcome.value == "pass",
+            "reasons": judge.reasons(verdict),
+            "table": judge.table(evidence, verdict),
+        }
 
 
 def _gates(file: str | None) -> specs.Gates:

@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
@@ -24,8 +22,9 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.database import NAME
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
-SPEC = {
+ARGUMENTS = {
     "step": {"type": "str", "required": True, "choices": ["open", "open_back", *steps.STEPS]},
     "journal": {"type": "dict", "required": True},
     "hosts": {"type": "list", "elements": "str", "default": []},
@@ -44,23 +43,11 @@ HEARING_S = 0.5
 display = Display()
 
 
-class ActionModule(ActionBase):
-    BYPASS_HOST_LOOP = True
-    TRANSFERS_FILES = False
-    _requires_connection = False
+class ActionModule(OnceAction):
+    ARGUMENTS = ARGUMENTS
+    REFUSALS = (JournalError, artifacts.ArtifactError)
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(SPEC)
-        try:
-            result.update(changed=False, **self._take(args))
-        except (JournalError, artifacts.ArtifactError) as exc:
-            raise AnsibleActionFail(str(exc)) from exc
-        return result
-
-    def _take(self, args: dict[str, Any]) -> dict[str, Any]:
+    def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         where = args.pop("journal")
         if args["step"] in OPENINGS:
             return self._open(args["step"], where, args["request"])

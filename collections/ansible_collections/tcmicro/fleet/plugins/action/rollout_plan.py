@@ -8,9 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts, tables
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import request, stages
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.document import Plan
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
@@ -35,23 +34,11 @@ ARGUMENTS = {
 }
 
 
-class ActionModule(ActionBase):
-    BYPASS_HOST_LOOP = True
-    TRANSFERS_FILES = False
-    _requires_connection = False
+class ActionModule(OnceAction):
+    ARGUMENTS = ARGUMENTS
+    REFUSALS = (artifacts.ArtifactError, RolloutError)
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(ARGUMENTS)
-        try:
-            result.update(self._plan(args, (task_vars or {}).get("hostvars", {})))
-        except (artifacts.ArtifactError, RolloutError) as exc:
-            raise AnsibleActionFail(str(exc)) from exc
-        return result
-
-    def _plan(self, args: dict[str, Any], hostvars: Any) -> dict[str, Any]:
+    def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         bake = request.whole_number("bake", args["bake"], least=0)
         wanted = request.read(args, datetime.now().astimezone())
         if not args["policy"]:
@@ -59,12 +46,12 @@ class ActionModule(ActionBase):
             if not args["allow_unsigned"]:
                 artifacts.refuse_unsigned(found.values())
         if args["seen"] is None:
-            return {"changed": False, "bake": bake}
-        variables = tables.of_hosts(args["hosts"], hostvars, VARIABLES)
+            return {"bake": bake}
+        variables = tables.of_hosts(args["hosts"], task_vars.get("hostvars", {}), VARIABLES)
         planned = plan(wanted, args["seen"], variables)
         if planned.refusals and args["enforce"]:
             raise RolloutError("\n".join(planned.refusals))
-        return {"changed": False, "bake": bake, **_result(planned, args["release"], bake)}
+        return {"bake": bake, **_result(planned, args["release"], bake)}
 
 
 def _result(planned: Plan, release: str, bake: int) -> dict[str, Any]:

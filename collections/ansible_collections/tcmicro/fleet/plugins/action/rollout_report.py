@@ -7,19 +7,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import notify
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.export import export
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report import files
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report.markdown import markdown
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report.record import (
-    RecordError,
-    parse,
-)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report.record import RecordError
 
-SPEC = {
+ARGUMENTS = {
     "directory": {"type": "path", "required": True},
     "rollout": {"type": "str", "required": True},
     "webhook": {"type": "str", "default": "", "no_log": True},
@@ -27,18 +23,12 @@ SPEC = {
 }
 
 
-class ActionModule(ActionBase):
-    BYPASS_HOST_LOOP = True
-    TRANSFERS_FILES = False
-    _requires_connection = False
+class ActionModule(OnceAction):
+    ARGUMENTS = ARGUMENTS
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(SPEC)
+    def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         if self._task.check_mode:
-            return {**result, "changed": False, "skipped": True, "msg": "checked; no report"}
+            return {"skipped": True, "msg": "checked; no report"}
         folder = Path(args["directory"])
         try:
             journal = Journal(folder)
@@ -48,16 +38,16 @@ class ActionModule(ActionBase):
                 journal.close()
             written = files.write(document, folder / document["id"])
         except (JournalError, RecordError, OSError) as exc:
-            lost = [f"the report was not written: {exc}"]
-            return {**result, "changed": False, "files": [], "not_told": lost}
-        troubles = [text for text in self._told(args, document) if text]
-        return {**result, "changed": False, "files": written, "not_told": troubles}
+            return {"files": [], "not_told": [f"the report was not written: {exc}"]}
+        troubles = [text for text in self._told(args, document, Path(written[0])) if text]
+        return {"files": written, "not_told": troubles}
 
-    def _told(self, args: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    @staticmethod
+    def _told(args: dict[str, Any], document: dict[str, Any], text: Path) -> list[str]:
         """What went wrong on the way to people."""
         troubles = []
         if args["webhook"]:
             troubles.append(notify.webhook(args["webhook"], notify.short(document)))
         if args["command"]:
-            troubles.append(notify.command(args["command"], markdown(parse(document))))
+            troubles.append(notify.command(args["command"], text.read_text(encoding="utf-8")))
         return troubles
