@@ -27,7 +27,7 @@ LEFT_OUT = (
 )
 # What of a checkout the tests read, and the distributions they import.
 CHECKOUT = ("tcmicro_agent", "tests", "tools", "bpf", "pyproject.toml")
-DISTRIBUTIONS = ("pytest", "hypothesis", "prometheus-client", "pyroute2")
+DISTRIBUTIONS = ("pytest", "hypothesis", "prometheus-client", "pyroute2", "PyYAML")
 
 
 def pack(folder: Path, target: Path, without: Sequence[str] = ()) -> None:
