@@ -24,8 +24,9 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal impo
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
+HERE = ("open", "open_back", "hold")  # the steps that need more than the journal
 ARGUMENTS = {
-    "step": {"type": "str", "required": True, "choices": ["open", "open_back", *steps.STEPS]},
+    "step": {"type": "str", "required": True, "choices": [*HERE, *steps.STEPS]},
     "journal": {"type": "dict", "required": True},
     "hosts": {"type": "list", "elements": "str", "default": []},
     "looks": {"type": "dict", "default": {}},
@@ -63,12 +64,12 @@ class ActionModule(OnceAction):
 
     def _held(self, journal: Journal, given: dict[str, Any]) -> dict[str, Any]:
         """Wait while people hold the rollout, but not for ever, nor when the controller is gone."""
-        controller = os.getppid()
+        controller, hold = os.getppid(), holding.in_front(journal, given)
         end, told = time.monotonic() + given["patience_s"], ""
-        while (answer := holding.hold(journal, given))["next"] == "wait":
+        while (answer := holding.hear(journal, hold))["next"] == "wait":
             if time.monotonic() > end:
                 why = f"{answer['why']}; nobody let it go on within {given['patience_s']} s"
-                return holding.give_up(journal, given, why)
+                return holding.end(journal, hold, why)
             if answer["why"] != told:
                 told = answer["why"]
                 display.display(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.holds import Next, answer
@@ -17,29 +18,36 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states impor
 )
 
 
-def hold(journal: Journal, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`next`: go, wait or abort, and `why`. What ends the rollout is written down."""
+@dataclass(frozen=True)
+class Hold:
+    """The wave that is next, as the journal had it when the step began; only what people say is asked for anew."""
+
+    record: Record
+    wave: int
+    heard: bool
+
+
+def in_front(journal: Journal, given: Mapping[str, Any]) -> Hold:
+    """Nobody is heard where it is only checked, or over."""
     record = journal.load(given["rollout"])
-    number = record.hosts[given["hosts"][0]].wave
-    if record.state not in OPEN or given["check"]:
+    wave = record.hosts[given["hosts"][0]].wave
+    return Hold(record, wave, heard=record.state in OPEN and not given["check"])
+
+
+def hear(journal: Journal, hold: Hold) -> dict[str, Any]:
+    """`next`: go, wait or abort, by all that was said until now, and `why`. What ends the rollout is written down."""
+    if not hold.heard:
         return {"next": Next.GO.value, "why": ""}
-    found, why = answer(journal.said(record.id), number, needs_approval(record))
-    if found is Next.ABORT:
-        end(journal, record, number, why)
-    return {"next": found.value, "why": why}
+    said = journal.said(hold.record.id)
+    found, why = answer(said, hold.wave, needs_approval(hold.record))
+    return end(journal, hold, why) if found is Next.ABORT else {"next": found.value, "why": why}
 
 
-def end(journal: Journal, record: Record, number: int, why: str) -> None:
-    """Nobody is to blame, so nothing is put on the denylist."""
+def end(journal: Journal, hold: Hold, why: str) -> dict[str, Any]:
+    """Somebody wants it, or nobody let it go on. Nobody is to blame, so nothing is put on the denylist."""
     with journal.database.write(journal.epoch):
-        journal.wave(record.id, number, Wave.FAILED)
-        journal.state(record.id, Rollout.STOPPING, why)
-
-
-def give_up(journal: Journal, given: Mapping[str, Any], why: str) -> dict[str, Any]:
-    """It was held for too long."""
-    record = journal.load(given["rollout"])
-    end(journal, record, record.hosts[given["hosts"][0]].wave, why)
+        journal.wave(hold.record.id, hold.wave, Wave.FAILED)
+        journal.state(hold.record.id, Rollout.STOPPING, why)
     return {"next": Next.ABORT.value, "why": why}
 
 

@@ -17,10 +17,7 @@ from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import denylist
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.holding import (
-    approved_first,
-    hold,
-)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.holding import approved_first
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
     HostRow,
     Journal,
@@ -448,7 +445,6 @@ def finish(journal: Journal, given: Given) -> Answer:
 STEPS: dict[str, Callable[[Journal, Given], Answer]] = {
     "plan": plan,
     "retried": retried,
-    "hold": hold,
     "change": change,
     "staged": staged,
     "changed": changed,
