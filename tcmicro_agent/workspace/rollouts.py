@@ -51,9 +51,8 @@ def opened(folder: Path) -> Iterator[Journal]:
 
 
 def newest(journal: Journal, named: str) -> str:
-    """The rollout that is named, or the newest."""
+    """The id that is named, be there one or not, or that of the newest."""
     if named:
-        journal.load(named)
         return named
     rows = journal.recent(1)
     if not rows:

@@ -34,7 +34,7 @@ OUTCOMES = {Wave.PASSED: "pass", Wave.FAILED: "fail"}
 
 def export(journal: Journal, rollout: str) -> dict[str, Any]:
     """The document `RolloutRecord`. Raises JournalError when there is no such rollout."""
-    record, row = journal.load(rollout), journal.row(rollout)
+    record = journal.load(rollout)
     links = journal.database.links()
     events = [event for event, _, _ in links if event.rollout == rollout]
     return {
@@ -44,8 +44,8 @@ def export(journal: Journal, rollout: str) -> dict[str, Any]:
         "subject": f"{record.kind} {record.subject}",
         "state": STATES[record.state],
         "why": record.reason or ("every wave passed" if record.state is Rollout.DONE else ""),
-        "started": row["created"],
-        "ended": row["ended"],
+        "started": record.created,
+        "ended": record.ended,
         "plan": {**_planned(record), "fleet": len(record.hosts)},
         "waves": [_wave(record, number, events) for number in record.waves],
         "hosts": {host.host: _host(host) for host in record.hosts.values()},

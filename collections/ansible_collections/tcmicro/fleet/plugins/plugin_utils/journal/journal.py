@@ -62,6 +62,7 @@ class Record:
     hosts: Mapping[str, HostRow]
     verdicts: Sequence[Mapping[str, Any]] = ()
     created: float = 0.0
+    ended: float | None = None
 
     def of_wave(self, number: int) -> list[HostRow]:
         return [row for row in self.hosts.values() if row.wave == number]
@@ -109,11 +110,8 @@ class Journal:
             {host["host"]: _host(host) for host in hosts},
             self.verdicts(rollout),
             row["created"],
+            row["ended"],
         )
-
-    def row(self, rollout: str) -> sqlite3.Row:
-        """The rollout itself, which is there."""
-        return self._rows("SELECT * FROM rollouts WHERE id = ?", rollout)[0]
 
     def said(self, rollout: str) -> list[Said]:
         """What people said to it, in order."""
