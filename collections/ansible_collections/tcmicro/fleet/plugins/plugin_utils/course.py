@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate, looks
@@ -19,13 +18,12 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states impor
     Wave,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import Look, first_line, trouble
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import count
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import count, utc
 
 MORE_LOOKS = {"inconclusive": 2, "error": 1}  # after the first; then the wave has failed
 MARGIN_S = 300
 ASKED = "it was asked for"
 HALT_SHARE, HALT_LEAST = 0.2, 2
-UTC = timezone(timedelta(0))
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -187,8 +185,7 @@ def ledger(lost: Iterable[HostRow]) -> list[str]:
 def _expected(row: HostRow) -> str:
     if row.back_by is None:
         return f"{row.failure or 'no contact'}; it does not go back by itself"
-    when = datetime.fromtimestamp(row.back_by, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{row.failure or 'no contact'}; back by itself by {when}"
+    return f"{row.failure or 'no contact'}; back by itself by {utc(row.back_by)}"
 
 
 def _names(hosts: Iterable[str]) -> str:

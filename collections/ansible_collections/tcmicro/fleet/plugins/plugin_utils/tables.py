@@ -1,15 +1,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small views of the fleet: who looks how, what a host lacks, which addresses stay open. Pure."""
+"""Small views of the fleet: who looks how, what a host lacks, which addresses stay open; and how they are laid out. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from datetime import datetime, timedelta, timezone
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import trouble
 
+UTC = timezone(timedelta(0))
 COLUMNS = ("host", "release", "generation", "digest", "mode", "sessions", "restarts", "drift")
 
 
@@ -40,6 +42,18 @@ def count(hosts: Sized) -> str:
     return f"{len(hosts)} host{'' if len(hosts) == 1 else 's'}"
 
 
+def utc(seconds: float) -> str:
+    """A time, in seconds since 1970, for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equally many cells as lines in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ([c.ljust(w) for c, w in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(line).rstrip() for line in lines]
+
+
 def findings(rows: Iterable[Mapping[str, str]]) -> list[str]:
     """What is worth a line: everything that is not ok."""
     return [
@@ -57,17 +71,10 @@ def status_rows(
 
 
 def status_table(looks: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]) -> list[str]:
-    """The rows as aligned lines."""
+    """The rows as aligned lines, what is wrong with a host at the end of its line."""
     rows = status_rows(looks, hosts)
-    cells = [[str(row.get(column, "-")) for column in COLUMNS] for row in rows]
-    widths = [max(len(line[i]) for line in [list(COLUMNS), *cells]) for i in range(len(COLUMNS))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in cells
-    ]
-    head = "  ".join(name.ljust(width) for name, width in zip(COLUMNS, widths, strict=True))
-    notes = [f"{line}  {row['problem']}".rstrip() for line, row in zip(lines, rows, strict=True)]
-    return [head.rstrip(), *notes]
+    cells = [[*(str(row.get(name, "-")) for name in COLUMNS), row["problem"]] for row in rows]
+    return aligned([[*COLUMNS, ""], *cells])
 
 
 def _row(look: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-EPOCH = datetime(1970, 1, 1)  # in UTC, as all times here
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import utc
+
 Point = tuple[float, float]
 Lines = Mapping[str, Sequence[Point]]
 
@@ -195,10 +195,8 @@ def _text(value: Any) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """A time for people, in UTC."""
-    if seconds is None:
-        return "–"
-    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
+    """A time for people, if there is one."""
+    return "–" if seconds is None else utc(seconds)
 
 
 def duration(seconds: float | None) -> str:

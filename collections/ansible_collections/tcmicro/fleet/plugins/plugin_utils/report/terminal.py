@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report.content import (
     Section,
@@ -12,6 +12,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report.content impor
     sections,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report.record import Record
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import aligned
 
 WIDEST = 60  # characters of a cell
 
@@ -30,14 +31,8 @@ def _body(section: Section) -> Iterator[str]:
         yield from (f"  {line}" for line in _columns(section.table))
 
 
-def _columns(table: Table) -> Iterator[str]:
-    rows = [[_short(cell) for cell in row] for row in (table.head, *table.rows)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(table.head))]
-    yield from (_line(row, widths) for row in rows)
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+def _columns(table: Table) -> list[str]:
+    return aligned([[_short(cell) for cell in row] for row in (table.head, *table.rows)])
 
 
 def _short(cell: str) -> str:
