@@ -20,7 +20,7 @@ def _host(variables: Variables) -> dict[str, Any]:
     return {
         "groups": [str(group) for group in variables.get("group_names") or ()],
         "labels": _labels(variables.get("tcmicro_labels") or {}),
-        "addresses": _addresses(variables),
+        "addresses": addresses(variables),
         **{key: variables[name] for key, name in PLACES.items() if variables.get(name) is not None},
     }
 
@@ -37,11 +37,12 @@ def _digits(value: Any) -> Any:
     return str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else value
 
 
-def _addresses(variables: Variables) -> Any:
-    """`ansible_host` counts only where it is an address: a name may mean any of the host's, or a proxy's."""
-    addresses = variables.get("tcmicro_addresses")
-    if addresses is not None:
-        return addresses
+def addresses(variables: Variables) -> Any:
+    """A list, or else what is to be refused. `ansible_host` counts only where it is an address: a name may mean any of
+    the host's, or a proxy's."""
+    listed = variables.get("tcmicro_addresses")
+    if listed is not None:
+        return listed
     host = variables.get("ansible_host")
     return [host] if isinstance(host, str) and _is_address(host) else []
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence impor
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
 from tcmicro_agent.errors import PolicyError
+from tcmicro_agent.policy.inventory_facts import addresses
 
 SHIPPED = Path("roles/tcmicro_gate/files/gates.yml")
 ARGUMENTS = {
@@ -87,6 +88,7 @@ def _shipped() -> Path:
 
 
 def _evidence(args: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Evidence:
+    concerned = [*args["hosts"], *args["controls"]]
     return Evidence(
         release=args["release"],
         seconds=args["seconds"],
@@ -97,15 +99,12 @@ def _evidence(args: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Evidence:
         hosts=tuple(args["hosts"]),
         controls=tuple(args["controls"]),
         extension=args["extension"],
-        addresses=dict(_addresses([*args["hosts"], *args["controls"]], hostvars)),
+        addresses={host: _known_by(hostvars.get(host, {})) for host in concerned},
         expected=tuple(args["expected_diffs"]),
     )
 
 
-def _addresses(
-    hosts: Iterable[str], hostvars: Mapping[str, Any]
-) -> Iterable[tuple[str, tuple[str, ...]]]:
-    for host in hosts:
-        known = hostvars.get(host, {})
-        listed = known.get("tcmicro_addresses") or [known.get("ansible_host")]
-        yield host, tuple(str(address) for address in listed if address)
+def _known_by(variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses of a host, or else the name it is reached by, which Prometheus may know it by."""
+    listed = addresses(variables) or [variables.get("ansible_host")]
+    return tuple(str(address) for address in listed if address)
