@@ -113,8 +113,11 @@ def rollout_watch(args: argparse.Namespace) -> Result:
 
 def _looks(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One record after another; the last one is of a rollout that has ended."""
+    from tcmicro_agent.workspace import rollouts
+
+    reading = rollouts.unread()
     while True:
-        found = _record(args)
+        found = _record(args, reading)
         args.id = found["id"]
         yield found
         if found["state"] not in OPEN:
@@ -148,11 +151,11 @@ def said_text(doc: dict[str, Any]) -> str:
     return f"{doc['id']}: {doc['said']}"
 
 
-def _record(args: argparse.Namespace) -> dict[str, Any]:
+def _record(args: argparse.Namespace, reading: Any = None) -> dict[str, Any]:
     from tcmicro_agent.workspace import rollouts
 
     with rollouts.opened(rollouts.journal_folder(args.dir)) as journal:
-        return rollouts.record(journal, rollouts.newest(journal, args.id))
+        return rollouts.record(journal, rollouts.newest(journal, args.id), reading)
 
 
 def _code(found: dict[str, Any]) -> int:

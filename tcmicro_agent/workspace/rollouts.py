@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tcmicro_agent.errors import InputErrors, RefusedError
 
 if TYPE_CHECKING:
+    from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.chain import Reading
     from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
 
 FOLDER = ".rollouts"
@@ -75,10 +76,16 @@ def listed(journal: Journal, number: int) -> list[dict[str, Any]]:
     ]
 
 
-def record(journal: Journal, rollout: str) -> dict[str, Any]:
-    """The document `RolloutRecord`."""
-    found: dict[str, Any] = _collection("journal.export").export(journal, rollout)
+def record(journal: Journal, rollout: str, reading: Reading | None = None) -> dict[str, Any]:
+    """The document `RolloutRecord`; `reading` goes on where the last one ended."""
+    found: dict[str, Any] = _collection("journal.export").export(journal, rollout, reading)
     return found
+
+
+def unread() -> Reading:
+    """A journal of which nothing was read and verified yet."""
+    reading: Reading = _collection("journal.chain").Reading()
+    return reading
 
 
 def say(journal: Journal, rollout: str, word: str, why: str, wave: int = 0) -> dict[str, Any]:

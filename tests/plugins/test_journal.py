@@ -99,6 +99,21 @@ def test_chain_is_whole_and_a_changed_event_is_seen(begun):
     assert chain.broken(begun.database.links()) == "event 1 is missing"
 
 
+def test_chain_is_read_on_where_the_last_reading_ended(begun):
+    reading = chain.Reading()
+    reading.read(begun.database.links())
+    begun.database.connection.execute("UPDATE events SET text = 'unseen' WHERE seq = 1")
+    begun.wave("r1", 1, Wave.CHANGING)
+    more = begun.database.links(reading.last)
+    assert [event.seq for event, _, _ in more] == [3]
+    reading.read(more)
+    assert (reading.last, reading.fault) == (3, "")
+    begun.wave("r1", 1, Wave.FAILED)
+    begun.database.connection.execute("UPDATE events SET text = 'passed' WHERE seq = 4")
+    reading.read(begun.database.links(reading.last))
+    assert reading.fault == "event 4 was changed"
+
+
 def test_what_is_written_is_on_disk_at_once(begun):
     mode = begun.database.connection.execute("PRAGMA journal_mode").fetchone()[0]
     full = begun.database.connection.execute("PRAGMA synchronous").fetchone()[0]

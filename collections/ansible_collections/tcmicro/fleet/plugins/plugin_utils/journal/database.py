@@ -103,9 +103,10 @@ class Database:
             raise
         commit(self.connection)
 
-    def links(self) -> list[tuple[chain.Event, str, str]]:
-        """Every event with its place in the chain."""
-        rows = self.connection.execute("SELECT * FROM events ORDER BY seq")
+    def links(self, after: int = 0) -> list[tuple[chain.Event, str, str]]:
+        """Every event behind that number with its place in the chain."""
+        query = "SELECT * FROM events WHERE seq > ? ORDER BY seq"
+        rows = self.connection.execute(query, (after,))
         return [(chain.Event(*tuple(row)[:6]), row["prev_hash"], row["hash"]) for row in rows]
 
 

@@ -32,11 +32,12 @@ HOSTS = {Host.PLANNED: "untouched", Host.KEPT: "committed", Host.RESTORED: "reve
 OUTCOMES = {Wave.PASSED: "pass", Wave.FAILED: "fail"}
 
 
-def export(journal: Journal, rollout: str) -> dict[str, Any]:
-    """The document `RolloutRecord`. Raises JournalError when there is no such rollout."""
-    record = journal.load(rollout)
-    links = journal.database.links()
-    events = [event for event, _, _ in links if event.rollout == rollout]
+def export(journal: Journal, rollout: str, reading: chain.Reading | None = None) -> dict[str, Any]:
+    """The document `RolloutRecord`. Whoever asks again and again hands in what it has read of the chain. Raises JournalError
+    when there is no such rollout."""
+    record, reading = journal.load(rollout), reading or chain.Reading()
+    reading.read(journal.database.links(reading.last))
+    events = [event for event in reading.events if event.rollout == rollout]
     return {
         "apiVersion": "tcmicro/v1",
         "kind": "RolloutRecord",
@@ -53,7 +54,7 @@ def export(journal: Journal, rollout: str) -> dict[str, Any]:
         "events": [
             {"time": event.time, "kind": event.kind, "text": event.text} for event in events
         ],
-        "chain_ok": not chain.broken(links),
+        "chain_ok": not reading.fault,
     }
 
 
