@@ -116,6 +116,8 @@ class _Reader:
         if key is not None and not _inline(node):
             child.tail = self._on_line(key.end_mark.line, min(node.start_mark.index, after))
         self._fill(child, after)
+        if not child.children:  # brackets that hold a comment and nothing else
+            child.head, child.foot = child.head + child.foot, []
         if _inline(node) and not child.source:
             child.tail = child.tail or self._on_line(node.end_mark.line, after)
         return child

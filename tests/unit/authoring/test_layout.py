@@ -70,6 +70,8 @@ def form(text: str) -> str:
         ("a: " + "[" + ", ".join(["x" * 30] * 4) + "]", "a:\n" + f"  - {'x' * 30}\n" * 4),
         ("description: |\n      a # b\n        c\n\nz: 1\n", "description: |\n  a # b\n    c\n\nz: 1\n"),
         ("a:\r\n  - b\r\n", "a:\n  - b\n"),
+        ("a: [ # why\n  ]\nb: [[\n# own\n]]\n", "# why\na: []\nb:\n  # own\n  - []\n"),
+        ("a: {b: {}, c: {  # why\n  } }", "a:\n  b: {}\n  # why\n  c: {}\n"),
         ("\ufeffa: 1", "a: 1\n"),
         ("# only a comment", "# only a comment\n"),
         ("", ""),
