@@ -102,9 +102,13 @@ id:
   sample: 20261121-135200-3f9a
 next:
   description: What follows. V(stop) ends the waves, or the way back.
-  returned: with V(change), V(changed), V(judged), V(kept), V(take_back)
+  returned: with V(hold), V(change), V(changed), V(judged), V(kept), V(take_back)
   type: str
   sample: keep
+wave:
+  description: Number of the wave that is next, of C(waves) in all; C(hosts) are its hosts.
+  returned: with V(hold)
+  type: int
 assign:
   description: Hosts with the number of their batch, in order.
   returned: with V(plan), V(back)

@@ -26,6 +26,12 @@ class Hold:
     wave: int
     heard: bool
 
+    def answer(self, following: Next, why: str) -> dict[str, Any]:
+        """`next`: go, wait or abort, and `why`; of which `wave` of how many `waves`, with which `hosts`."""
+        hosts = [row.host for row in self.record.of_wave(self.wave)]
+        known = {"wave": self.wave, "waves": len(self.record.waves), "hosts": hosts}
+        return {"next": following.value, "why": why, **known}
+
 
 def in_front(journal: Journal, given: Mapping[str, Any]) -> Hold:
     """Nobody is heard where it is only checked, or over."""
@@ -35,12 +41,12 @@ def in_front(journal: Journal, given: Mapping[str, Any]) -> Hold:
 
 
 def hear(journal: Journal, hold: Hold) -> dict[str, Any]:
-    """`next`: go, wait or abort, by all that was said until now, and `why`. What ends the rollout is written down."""
+    """What to do by all that was said until now. What ends the rollout is written down."""
     if not hold.heard:
-        return {"next": Next.GO.value, "why": ""}
+        return hold.answer(Next.GO, "")
     said = journal.said(hold.record.id)
     found, why = answer(said, hold.wave, needs_approval(hold.record))
-    return end(journal, hold, why) if found is Next.ABORT else {"next": found.value, "why": why}
+    return end(journal, hold, why) if found is Next.ABORT else hold.answer(found, why)
 
 
 def end(journal: Journal, hold: Hold, why: str) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def end(journal: Journal, hold: Hold, why: str) -> dict[str, Any]:
     with journal.database.write(journal.epoch):
         journal.wave(hold.record.id, hold.wave, Wave.FAILED)
         journal.state(hold.record.id, Rollout.STOPPING, why)
-    return {"next": Next.ABORT.value, "why": why}
+    return hold.answer(Next.ABORT, why)
 
 
 def needs_approval(record: Record) -> Collection[int]:
