@@ -50,7 +50,7 @@ class AgentCollector(Collector):
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._policy = policy.PolicyPart(sources.agent)
-        self._maps = datapath.Maps(sources.agent.kernel)
+        self._maps = datapath.Maps(sources.agent.kernel, sources.sweep)
         self._process = ProcessCollector(registry=None)
         self._failures: Counter[str] = Counter(dict.fromkeys(self._parts(), 0))
         self._said: dict[str, str] = {}

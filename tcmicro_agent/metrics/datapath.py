@@ -28,7 +28,6 @@ LOOKUPS = {
 # what ends in a new session: counted once per flow
 NEW = (Reason.RULE_ALLOW, Reason.DEFAULT_ALLOW, Reason.FORWARD_ALLOW)
 OTHER_HASHES = ("tcm_failsafe", "tcm_vlans", "tcm_differences", "tcm_sums")
-SESSION_MAPS = tuple(table.map_name for table in abi.SessionTable)
 
 
 def packets(kernel: Kernel) -> Iterator[Exposed]:
@@ -110,15 +109,17 @@ def floods(agent: Agent, watch: Watch) -> Iterator[Exposed]:
 
 
 class Maps:
-    """Those of the policy are counted when a slot holds another generation: they change with no other."""
+    """Those of the policy are counted when a slot holds another generation: they change with no other. Those of
+    sessions are counted by the sweep."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, sweep: Sweep) -> None:
         self._kernel = kernel
+        self._sweep = sweep
         self._counted: tuple[tuple[int, ...], dict[str, int]] = ((), {})
 
     def collect(self) -> Iterator[Exposed]:
         capacity = {name: self._kernel.map(name).capacity() for name in LAYOUTS}
-        entries = {**self._of_policy(), **self._count((*SESSION_MAPS, *OTHER_HASHES))}
+        entries = {**self._of_policy(), **self._of_sessions(), **self._count(OTHER_HASHES)}
         yield c.several(c.MAP_ENTRIES, entries)
         yield c.several(c.MAP_CAPACITY, capacity)
         yield c.several(
@@ -133,6 +134,9 @@ class Maps:
         if self._counted[0] != generations:
             self._counted = generations, self._count(POLICY_MAPS)
         return self._counted[1]
+
+    def _of_sessions(self) -> dict[str, int]:
+        return {table.map_name: n for table, n in self._sweep.counts(self._kernel).items()}
 
     def _count(self, names: Iterable[str]) -> dict[str, int]:
         return {name: self._kernel.map(name).count() for name in names}
