@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from tcmicro_agent import abi, report
+from tcmicro_agent import abi, documents
 from tcmicro_agent.listing import PROTOCOLS
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sessions import Chunk, Query
@@ -27,7 +27,7 @@ def document(agent: Agent, query: Query, by: str | None, limit: int) -> dict[str
             counted.update(count(chunk, found, by))
     largest = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:limit]
     groups = [{"name": name, "sessions": number} for name, number in largest]
-    return report.document(
+    return documents.document(
         "SessionCount",
         by=by,
         groups=groups,

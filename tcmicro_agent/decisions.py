@@ -10,11 +10,11 @@ from typing import Any
 
 from tcmicro_agent import tables
 from tcmicro_agent.datapath import events as kernel_events
+from tcmicro_agent.documents import document
 from tcmicro_agent.events import Event, Sum, reason_name, verdict
 from tcmicro_agent.listing import PROTOCOLS
 from tcmicro_agent.policy.model import WORLD, Bundle
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.report import document
 
 
 @dataclass(frozen=True)

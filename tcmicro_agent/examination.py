@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tcmicro_agent import diagnosis, guard, preflight, report, service
+from tcmicro_agent import diagnosis, documents, guard, preflight, report, service
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import events
 from tcmicro_agent.datapath.clock import Clock
@@ -41,7 +41,7 @@ def examine(agent: Agent) -> dict[str, Any]:
         faults.clear()
         facts = _facts(agent, config, status, attempt)
         found = [*found, *diagnosis.judge(facts), *faults]
-    return report.document(
+    return documents.document(
         "Doctor", ok=diagnosis.healthy(found), findings=[vars(finding) for finding in found]
     )
 

@@ -9,12 +9,12 @@ from typing import Any
 from tcmicro_agent import abi, decisions, question
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath.ask import Answer, asking
+from tcmicro_agent.documents import document
 from tcmicro_agent.listing import PROTOCOLS
 from tcmicro_agent.plan import Observed
 from tcmicro_agent.policy import windows
 from tcmicro_agent.question import Opinion, Question
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.report import document
 from tcmicro_agent.tables import DIRECTIONS, VERDICTS
 
 

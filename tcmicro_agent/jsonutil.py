@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from enum import Enum
 from operator import itemgetter
 from typing import Any, Final, TypeVar
@@ -219,6 +218,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def probably_meant(word: str, known: Iterable[str]) -> str:
     """The end of a message that has said what is allowed."""
+    from difflib import get_close_matches  # late: only who has made a mistake needs it
+
     near = [choice for choice in known if abs(len(choice) - len(word)) <= 3]
     close = get_close_matches(word, near, n=1)
     return f" (did you mean {show(close[0])}?)" if close else ""

@@ -8,9 +8,10 @@ from typing import Any
 
 from tcmicro_agent import abi, tables
 from tcmicro_agent.datapath import events
+from tcmicro_agent.documents import document
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.report import document, local_rules, syn_flood
+from tcmicro_agent.report import local_rules, syn_flood
 from tcmicro_agent.sessions import Query
 
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}

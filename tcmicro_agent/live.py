@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from tcmicro_agent import decisions, follower, listing, report
+from tcmicro_agent import decisions, documents, follower, listing, report
 from tcmicro_agent.abi import Verdict
 from tcmicro_agent.datapath.events import Ring
 from tcmicro_agent.events import Event, reason_name, verdict
@@ -101,7 +101,7 @@ def document(before: Sample, now: Sample) -> dict[str, Any]:
     for service, packets in now.sums.items():
         services[service] += max(packets - before.sums.get(service, 0), 0)
     hits = {row["rule"]: row["hits"] for row in before.rules}
-    return report.document(
+    return documents.document(
         "Top",
         **now.status,
         interval_s=round(seconds, 1),

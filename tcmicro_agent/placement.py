@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import abi, report
+from tcmicro_agent import abi, documents
 from tcmicro_agent.attachments import Survey, survey
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath.hooks import Hook
@@ -27,7 +27,7 @@ def document(agent: Agent, config: Config) -> dict[str, Any]:
     reasons = left_out(found.links, config.interfaces)
     if not loaded:
         reasons = {link.name: "the datapath is not loaded" for link in found.links if link.up}
-    return report.document(
+    return documents.document(
         "Interfaces",
         loaded=loaded,
         guarded=[

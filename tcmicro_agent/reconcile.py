@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -346,6 +345,8 @@ class Agent:
     def _arm(
         self, observed: plan.Observed, header: SlotHeader, seconds: int, evidence: Requirement
     ) -> Transaction:
+        import secrets  # late: with what it brings, as much as the rest of a change that needs none
+
         return Transaction(
             id=secrets.token_hex(4),
             token=secrets.token_hex(16),
@@ -360,6 +361,8 @@ class Agent:
 
     def open_transaction(self, transaction_id: str, token: str) -> Transaction:
         """The last one, settled, if it has that token and was not taken back. Under the lock."""
+        import secrets
+
         found = self.settle()
         if found is None or found.id != transaction_id:
             raise RefusedError(f"transaction {transaction_id} is not known here")

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import abi, report
+from tcmicro_agent import abi, documents
 from tcmicro_agent.abi import Direction, Reason
 from tcmicro_agent.datapath import events, host
 from tcmicro_agent.errors import StoreError
@@ -171,7 +171,7 @@ def document(agent: Agent, since_s: float, *, with_peers: bool) -> dict[str, Any
     """The Samples document: those of the last `since_s` seconds, and what this host sees of its peers now."""
     now_s = agent.clock.boot_ms() / 1000
     found = Journal(directory(agent)).read(now_s - since_s)
-    return report.document(
+    return documents.document(
         "Samples",
         now=now_s,
         boot_id=agent.clock.boot_id(),

@@ -11,6 +11,7 @@ from tcmicro_agent import abi, guard, takeover, trial_report
 from tcmicro_agent.attachments import Survey, survey
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import host, rates
+from tcmicro_agent.documents import document
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.interfaces import Interface, left_out
 from tcmicro_agent.reconcile import Agent
@@ -19,10 +20,6 @@ from tcmicro_agent.version import VERSION
 
 MAX_LISTENERS = 20
 NO_POLICY = {"state": "none", "generation": 0, "digest": "", "staged": None}
-
-
-def document(kind: str, **content: Any) -> dict[str, Any]:
-    return {"apiVersion": "tcmicro/v1", "kind": kind, **content}
 
 
 def status(agent: Agent, config: Config) -> dict[str, Any]:

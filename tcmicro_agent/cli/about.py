@@ -7,10 +7,11 @@ import os
 import platform
 from typing import Any
 
-from tcmicro_agent import abi, placement, preflight, release, report
+from tcmicro_agent import abi, placement, preflight, release
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.cli.arguments import Adder, examples
 from tcmicro_agent.cli.table import table
+from tcmicro_agent.documents import document
 from tcmicro_agent.policy.model import BUNDLE_SCHEMA
 from tcmicro_agent.version import VERSION
 
@@ -43,7 +44,7 @@ def interfaces(_: argparse.Namespace) -> verbs.Result:
 
 def version(_: argparse.Namespace) -> verbs.Result:
     """Needs neither root nor a loaded datapath."""
-    return report.document("Version", **versions()), 0
+    return document("Version", **versions()), 0
 
 
 def versions() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tcmicro_agent.cli.answers_output import add_inventory, answer, examples, pa
 from tcmicro_agent.cli.answers_source import load, load_tests
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.cli.verbs import NEGATIVE, Result
-from tcmicro_agent.report import document
+from tcmicro_agent.documents import document
 
 if TYPE_CHECKING:
     from tcmicro_agent.policy.explanation.answers import Question

@@ -10,9 +10,9 @@ from tcmicro_agent.cli.answers_output import add_inventory, answer, examples
 from tcmicro_agent.cli.answers_source import load
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.cli.verbs import Result
+from tcmicro_agent.documents import document
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.jsonutil import did_you_mean, show
-from tcmicro_agent.report import document
 
 Adder = Callable[[str, object, str], argparse.ArgumentParser]
 SHOWN = 4  # hosts, addresses and peers in one cell of the text; --json has all

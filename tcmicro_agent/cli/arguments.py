@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tcmicro_agent.abi import Reason
 from tcmicro_agent.events import parse_reason
+from tcmicro_agent.evidence import Requirement
 
 Adder = Callable[[str, object, str], argparse.ArgumentParser]
 MIN_CONFIRM_S, MAX_CONFIRM_S = 5, 86400
@@ -26,6 +27,26 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
         const=2,
         metavar="N",
         help="again every N seconds (2), until Ctrl-C",
+    )
+
+
+def add_epoch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--epoch",
+        type=_epoch,
+        metavar="N",
+        help="of the controller; refused when one with a higher number was here",
+    )
+
+
+def add_requirement(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--evidence",
+        type=Requirement,
+        choices=list(Requirement),
+        default=Requirement.NONE,
+        metavar="|".join(r.value for r in Requirement),
+        help="what a confirmation has to show: nothing (default), a new ssh connection, or that and a judged flow",
     )
 
 
@@ -56,3 +77,9 @@ def port(text: str) -> int:
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0-65535)")
     return value
+
+
+def _epoch(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tcmicro_agent import abi
 from tcmicro_agent.cli.verbs import NEGATIVE, Result
+from tcmicro_agent.documents import document
 from tcmicro_agent.errors import PolicyError, TcmicroError
 from tcmicro_agent.policy.codes import Code, Severity
-from tcmicro_agent.report import document
 from tcmicro_agent.tuning import Tuning
 
 if TYPE_CHECKING:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tcmicro_agent.cli.arguments import Adder, examples
 from tcmicro_agent.cli.grammar import FILES, Node, Option, nodes
+from tcmicro_agent.cli.parser import parser
 from tcmicro_agent.cli.verbs import Result
 
 SHELLS = ("bash", "zsh", "fish")
@@ -74,15 +75,14 @@ complete -c tc-micro -f
 """
 
 
-def add_verb(add: Adder, parser: Callable[[], argparse.ArgumentParser]) -> None:
+def add_verb(add: Adder) -> None:
     verb = add("completion", complete, "what a shell offers after Tab")
     examples(verb, EXAMPLES)
     verb.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
-    verb.set_defaults(parser=parser)
 
 
 def complete(args: argparse.Namespace) -> Result:
-    print(script(args.shell, list(nodes(args.parser()))), end="")
+    print(script(args.shell, list(nodes(parser()))), end="")
     return {}, 0
 
 

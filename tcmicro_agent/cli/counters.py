@@ -1,14 +1,16 @@
-"""What was counted: `tc-micro stats show` and `tc-micro rule hits`."""
+"""What was counted: `tc-micro policy list`, `tc-micro rule hits` and `tc-micro stats show`."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from tcmicro_agent import listing, report
+from tcmicro_agent import listing
 from tcmicro_agent.cli import verbs, watch
 from tcmicro_agent.cli.arguments import Adder, add_watch, examples
+from tcmicro_agent.cli.local import list_text
 from tcmicro_agent.cli.table import table
+from tcmicro_agent.documents import document
 from tcmicro_agent.reconcile import Agent
 
 STATS_EXAMPLES = """Reasons are explained in docs/reasons.md. With --watch and -o json or jsonl: one document a line.
@@ -30,6 +32,11 @@ examples:
 """
 
 
+def add_policy_verbs(add: Adder) -> None:
+    rules = add("list", policy_list, "the live rules with their hits and sources")
+    rules.add_argument("--local", action="store_true", help="only this host's temporary rules")
+
+
 def add_stats_verbs(add: Adder) -> None:
     show = add("show", stats_show, "packets and bytes by direction and reason")
     examples(show, STATS_EXAMPLES)
@@ -41,6 +48,11 @@ def add_rule_verbs(add: Adder) -> None:
     examples(hits, HITS_EXAMPLES)
     hits.add_argument("--unused", action="store_true", help="only rules that never decided")
     add_watch(hits)
+
+
+def policy_list(args: argparse.Namespace) -> verbs.Result:
+    found = listing.policy(verbs.agent())
+    return {**found, "rules": []} if args.local else found, 0
 
 
 def stats_show(args: argparse.Namespace) -> verbs.Result:
@@ -70,13 +82,33 @@ def hits(agent: Agent, *, unused: bool) -> dict[str, Any]:
     ]
     rows = sorted([*local, *found["rules"]], key=lambda row: (-row["hits"], row["rule"]))
     never = [r for r in rows if not r["hits"] and not r["rule"].startswith("default/")]
-    return report.document(
+    return document(
         "RuleHits",
         generation=found["generation"],
         rules=never if unused else rows,
         total=len(rows),
         unused=len(never),
     )
+
+
+def rules_text(doc: dict[str, Any]) -> str:
+    rows = [
+        (
+            r["direction"],
+            r["action"],
+            ",".join(r["peers"]),
+            ",".join(r["services"]),
+            r["hits"],
+            r["rule"],
+            r["source"],
+        )
+        for r in doc["rules"]
+    ]
+    listed = table(("DIRECTION", "ACTION", "PEERS", "SERVICES", "HITS", "RULE", "SOURCE"), rows)
+    if not doc["local"]:
+        return listed
+    temporary = list_text(doc["local"])
+    return f"{temporary}\n\n{listed}" if rows else temporary
 
 
 def hits_text(doc: dict[str, Any]) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
+from tcmicro_agent.documents import document
 from tcmicro_agent.policy.catalogue import link
 from tcmicro_agent.policy.problems import BREAK, Fault
-from tcmicro_agent.report import document
 
 WIDTH = 100  # characters of a source line that are shown
 BEFORE = 40  # of them at most before the fault, where the line is longer

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import report, store
+from tcmicro_agent import store
 from tcmicro_agent.cli import verbs
+from tcmicro_agent.documents import document
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.importers import draft, iptables, nftables
 from tcmicro_agent.importers.draft import Import, LeftOut
@@ -61,7 +62,7 @@ def policy_import(args: argparse.Namespace) -> verbs.Result:
     for note in done.report.notes:
         print(f"note: {note}", file=sys.stderr)
     left_out = [_left_out(found) for found in done.report.left_out]
-    said = report.document(
+    said = document(
         "PolicyImport",
         policies=[policy.name for policy in done.policies],
         files=files,

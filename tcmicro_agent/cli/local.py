@@ -8,9 +8,10 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
-from tcmicro_agent import local_policy, report
+from tcmicro_agent import local_policy
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.cli.table import table
+from tcmicro_agent.documents import document
 from tcmicro_agent.errors import BundleError
 from tcmicro_agent.local import MAX_TTL_S, LocalRule, Moment
 from tcmicro_agent.policy.model import Action, Direction, Network, Protocol, Service
@@ -54,12 +55,12 @@ def policy_add(args: argparse.Namespace) -> verbs.Result:
     wanted = read(args)
     rule, done = local_policy.add(verbs.agent_for_change(), wanted)
     said = {"id": rule.id, "expires_in_s": rule.ttl_s}
-    return report.document("PolicyAdd", **verbs.outcome(done), **said), 0
+    return document("PolicyAdd", **verbs.outcome(done), **said), 0
 
 
 def policy_delete(args: argparse.Namespace) -> verbs.Result:
     done = local_policy.delete(verbs.agent_for_change(), args.id)
-    return report.document("PolicyDelete", **verbs.outcome(done), id=args.id), 0
+    return document("PolicyDelete", **verbs.outcome(done), id=args.id), 0
 
 
 def read(args: argparse.Namespace) -> LocalRule:

@@ -17,7 +17,8 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
-    args = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    args = parser(words).parse_args(words)
     args.json = args.json or (args.output in FORMATS and args.output != "table")
     try:
         document, code = args.verb(args)

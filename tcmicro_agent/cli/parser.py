@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tcmicro_agent.cli import (
-    about,
-    completion,
-    counters,
-    doctor,
-    events,
-    explain,
-    policy,
-    rollouts,
-    samples,
-    sessions,
-    sysdump,
-    top,
-    trace,
-    verbs,
-)
-from tcmicro_agent.cli.arguments import Adder
 from tcmicro_agent.cli.formats import FORMATS
+from tcmicro_agent.cli.parts import NOUNS, PARTS, function
 from tcmicro_agent.version import VERSION
 
+if TYPE_CHECKING:  # generic for the type checker only
+    from tcmicro_agent.cli.arguments import Adder
+
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+NAME = "tc-micro"
 DESCRIPTION = "Micro-segmentation of this host: what is enforced, by which rule, and until when."
 EXIT_CODES = """exit codes:
   0 done   1 failed   2 usage   3 refused or not fit, nothing changed; of questions: no   4 undecidable
@@ -46,56 +36,33 @@ examples:
 environment:
   NO_COLOR   set to anything: no colours (https://no-color.org)
 """
-NOUNS: tuple[tuple[str, str, Callable[[Adder], None]], ...] = (
-    ("policy", "what this host enforces, and policies as people write them", policy.add_verbs),
-    ("rule", "which rules decide, and which never do", counters.add_rule_verbs),
-    ("session", "tracked flows", sessions.add_verbs),
-    ("stats", "counters", counters.add_stats_verbs),
-    ("event", "what the kernel decides, as it decides it", events.add_verbs),
-    ("txn", "changes that wait to be confirmed, or did last", policy.add_txn_verbs),
-    ("failsafe", "what stays open whatever policy says", policy.add_failsafe_verbs),
-    ("rollout", "rollouts of this controller: look, hold, approve, abort", rollouts.add_verbs),
-    ("trace", "flows by process, time in our programs, drops by the kernel", trace.add_verbs),
-)
-if TYPE_CHECKING:  # generic for the type checker only
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """All verbs; or, where a command line begins with `words`, those of the one part it calls, which reads it alike."""
     whole = argparse.ArgumentParser(
-        prog="tc-micro",
+        prog=NAME,
         description=DESCRIPTION,
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    whole.add_argument("--version", action="version", version=f"tc-micro {VERSION}")
-    verb = whole.add_subparsers(required=True, metavar="VERB")
-    _add_plain(_adder(verb))
-    for noun, text, add_verbs in NOUNS:
-        group = verb.add_parser(noun, help=text, description=text)
-        add_verbs(_adder(group.add_subparsers(required=True, metavar="VERB")))
+    whole.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
+    verb = whole.add_subparsers(required=True, metavar="VERB", prog=NAME)
+    adders = {"": _adder(verb)}
+    for part in [part for part in PARTS if part.is_called_by(words)] or PARTS:
+        if part.noun not in adders:
+            adders[part.noun] = _adder(_group(verb, part.noun))
+        function(part.adder)(adders[part.noun])
     for _, leaf in leaves(whole):
         _add_output(leaf)
     return whole
 
 
-def _add_plain(add: Adder) -> None:
-    """The verbs without a noun."""
-    add("status", verbs.status, "release, datapath, live policy and pending change")
-    check = add("preflight", verbs.preflight, "can this host run the agent? all findings at once")
-    check.add_argument(
-        "--metrics-port", type=int, metavar="PORT", help="default: as this host is configured"
-    )
-    doctor.add_verb(add)
-    explain.add_verb(add)
-    about.add_verbs(add)
-    top.add_verb(add)
-    samples.add_verb(add)
-    sysdump.add_verb(add)
-    completion.add_verb(add, parser)
-    add("run", verbs.run, "the agent itself (tcmicro-agent.service)")
-    add("restore", verbs.restore, "what the agent does first, once (tcmicro-boot.service)")
-    add("detach", verbs.detach, "remove our programs and pins: nothing is enforced any more")
+def _group(verb: Verbs, noun: str) -> Verbs:
+    text = NOUNS[noun]
+    group = verb.add_parser(noun, help=text, description=text)
+    # by name: to find it out, argparse would format a help and import half of the archive formats for it
+    return group.add_subparsers(required=True, metavar="VERB", prog=f"{NAME} {noun}")
 
 
 def leaves(

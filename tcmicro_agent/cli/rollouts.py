@@ -13,7 +13,7 @@ from typing import Any
 from tcmicro_agent.cli.arguments import Adder
 from tcmicro_agent.cli.table import table
 from tcmicro_agent.cli.verbs import NEGATIVE, Result
-from tcmicro_agent.report import document
+from tcmicro_agent.documents import document
 
 OPEN = ("running", "stopping")
 CLEAR = "\x1b[H\x1b[2J"

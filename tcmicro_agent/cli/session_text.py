@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tcmicro_agent.cli.table import columns
+from tcmicro_agent.documents import document
 from tcmicro_agent.listing import Found
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.report import document
 from tcmicro_agent.sessions import Query
 
 Rows = list[dict[str, Any]]

@@ -6,11 +6,12 @@ import argparse
 from ipaddress import ip_network
 from typing import Any
 
-from tcmicro_agent import census, ending, listing, report
+from tcmicro_agent import census, ending, listing
 from tcmicro_agent.abi import SessionState
 from tcmicro_agent.cli import session_text, verbs
 from tcmicro_agent.cli.arguments import Adder, examples, port, positive
 from tcmicro_agent.cli.table import table
+from tcmicro_agent.documents import document
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.sessions import Query
 
@@ -85,7 +86,7 @@ def session_flush(args: argparse.Namespace) -> verbs.Result:
     sessions, query = verbs.agent().kernel.sessions, _query(args)
     gone = sum(sessions.delete(chunk, query.select(chunk)) for chunk in sessions.chunks())
     done = [f"{gone} sessions forgotten"] if gone else []
-    return report.document("SessionFlush", changed=bool(gone), sessions=gone, done=done), 0
+    return document("SessionFlush", changed=bool(gone), sessions=gone, done=done), 0
 
 
 def session_kill(args: argparse.Namespace) -> verbs.Result:
@@ -93,7 +94,7 @@ def session_kill(args: argparse.Namespace) -> verbs.Result:
     if query == Query() and not args.all:
         raise NoFilterError("session kill: no filter is given", hint="for every flow: --all")
     done = ending.end(verbs.agent().kernel, query, dry_run=args.dry_run)
-    return report.document("SessionKill", dry_run=args.dry_run, **done), 0
+    return document("SessionKill", dry_run=args.dry_run, **done), 0
 
 
 class NoFilterError(RefusedError):

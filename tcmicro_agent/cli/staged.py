@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import admission, probation, report, staging, trial_report
+from tcmicro_agent import admission, probation, staging, trial_report
 from tcmicro_agent.cli import verbs
-from tcmicro_agent.cli.probation import add_epoch, add_requirement
+from tcmicro_agent.cli.arguments import Adder, add_epoch, add_requirement, confirm_seconds
+from tcmicro_agent.documents import document
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.reconcile import Outcome
 from tcmicro_agent.store import read_document
 from tcmicro_agent.trial import DEFAULT_SHARE_S, Share
 
-Adder = Callable[[str, object, str], argparse.ArgumentParser]
 EXAMPLES = """The staged policy is compared with the live one on every new flow. With a share it also judges that
 percentage of the new flows, until its time is over; the kernel ends that by itself.
 
@@ -28,8 +27,7 @@ examples:
 """
 
 
-def add_verbs(add: Adder, seconds: Callable[[str], int]) -> None:
-    """`seconds` reads how long something may last."""
+def add_verbs(add: Adder) -> None:
     stage = add("stage", policy_stage, "compare a bundle with the live one on real traffic")
     stage.epilog, stage.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     stage.add_argument("file", metavar="FILE", help="bundle as JSON")
@@ -41,18 +39,18 @@ def add_verbs(add: Adder, seconds: Callable[[str], int]) -> None:
         metavar="PERCENT",
         help="percentage of the new flows that it judges (0-100; default: 0, it only compares)",
     )
-    _add_share_for(stage, "--share-for", seconds)
+    _add_share_for(stage, "--share-for")
     stage.add_argument("--dry-run", action="store_true", help="say what would be done")
     share = add("share", policy_share, "let the staged policy judge a share of the new flows")
     share.add_argument(
         "percent", type=_percent, metavar="PERCENT", help="0-100; 0: it only compares"
     )
-    _add_share_for(share, "--for", seconds)
+    _add_share_for(share, "--for")
     add("unstage", policy_unstage, "end the trial: nothing is staged any more")
     promote = add("promote", policy_promote, "make the staged policy the live one, as it is")
     promote.add_argument(
         "--confirm-within",
-        type=seconds,
+        type=confirm_seconds,
         default=0,
         metavar="SECONDS",
         help="take it back unless confirmed (default: keep it)",
@@ -77,17 +75,17 @@ def policy_stage(args: argparse.Namespace) -> verbs.Result:
         admit=lambda: admission.admit(here.store, ticket, dry_run=args.dry_run),
     )
     answer = {**_staged(outcome, share), "signature": ticket.document()}
-    return report.document("PolicyStage", **answer, ops=list(outcome.ops)), 0
+    return document("PolicyStage", **answer, ops=list(outcome.ops)), 0
 
 
 def policy_share(args: argparse.Namespace) -> verbs.Result:
     share = Share(args.percent, args.share_for)
     outcome = staging.set_share(verbs.agent(), share)
-    return report.document("PolicyShare", **_staged(outcome, share)), 0
+    return document("PolicyShare", **_staged(outcome, share)), 0
 
 
 def policy_unstage(_: argparse.Namespace) -> verbs.Result:
-    return report.document("PolicyUnstage", **verbs.outcome(staging.unstage(verbs.agent()))), 0
+    return document("PolicyUnstage", **verbs.outcome(staging.unstage(verbs.agent()))), 0
 
 
 def policy_promote(args: argparse.Namespace) -> verbs.Result:
@@ -104,12 +102,12 @@ def policy_promote(args: argparse.Namespace) -> verbs.Result:
         evidence=args.evidence,
         readmit=readmit,
     )
-    return report.document("PolicyPromote", **verbs.change(promoted, within)), 0
+    return document("PolicyPromote", **verbs.change(promoted, within)), 0
 
 
 def policy_differences(args: argparse.Namespace) -> verbs.Result:
     found = trial_report.differences(verbs.agent(), limit=args.limit)
-    return report.document("PolicyDifferences", **found), 0
+    return document("PolicyDifferences", **found), 0
 
 
 def _staged(outcome: Outcome, share: Share) -> dict[str, Any]:
@@ -120,13 +118,11 @@ def _staged(outcome: Outcome, share: Share) -> dict[str, Any]:
     }
 
 
-def _add_share_for(
-    parser: argparse.ArgumentParser, name: str, seconds: Callable[[str], int]
-) -> None:
+def _add_share_for(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         name,
         dest="share_for",
-        type=seconds,
+        type=confirm_seconds,
         default=DEFAULT_SHARE_S,
         metavar="SECONDS",
         help=f"then the kernel ends the share, and the comparison goes on (default: {DEFAULT_SHARE_S})",

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent import report, sysdump
+from tcmicro_agent import sysdump
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.cli.arguments import Adder, examples, positive
+from tcmicro_agent.documents import document
 from tcmicro_agent.errors import RefusedError
 
 EXAMPLES = """State, findings, counters, configuration, interfaces, routes and filters, programs and maps, the
@@ -54,7 +55,7 @@ def write(args: argparse.Namespace) -> verbs.Result:
         done = sysdump.write(here, path, args.max_mb << 20, bundles=args.bundles, since=args.since)
     except OSError as exc:
         raise RefusedError(f"{path}: {exc.strerror}") from exc
-    return report.document("Sysdump", **done), 0
+    return document("Sysdump", **done), 0
 
 
 def text(doc: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from tcmicro_agent import histogram, preflight, release, report, tracing
+from tcmicro_agent import documents, histogram, preflight, release, tracing
 from tcmicro_agent.cli import formats
 from tcmicro_agent.cli.arguments import Adder, examples, positive
 from tcmicro_agent.cli.events import end_by_signal
@@ -104,7 +104,7 @@ def _documents(flows: tracing.Flows, seconds: int, limit: int | None) -> Iterato
 def flow_document(flow: tracing.Flow, boot_ns: int) -> dict[str, Any]:
     """`process`: who opened it, or who listens (`pid` null: a peer opened it)."""
     process = _listener(flow.local_port) if flow.called else flow.comm
-    return report.document(
+    return documents.document(
         "TracedFlow",
         time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime((boot_ns + flow.boot_ns) / 1e9)),
         direction="ingress" if flow.called else "egress",
@@ -156,7 +156,7 @@ def trace_latency(args: argparse.Namespace) -> Result:
     programs = [{"program": name, **each} for name, each in found.items()]
     only_means = latency.refused
     said = {"seconds": args.seconds, "only_means_because": only_means, "programs": programs}
-    return report.document("TraceLatency", **said), 0
+    return documents.document("TraceLatency", **said), 0
 
 
 def latency_text(doc: dict[str, Any]) -> str:
@@ -184,7 +184,7 @@ def trace_drops(args: argparse.Namespace) -> Result:
     time.sleep(args.seconds)
     found = drops.read()
     rows = [{**vars(drop), "by_tc": drop.reason in OURS} for drop in found]
-    return report.document("TraceDrops", seconds=args.seconds, drops=rows), 0
+    return documents.document("TraceDrops", seconds=args.seconds, drops=rows), 0
 
 
 def drops_text(doc: dict[str, Any]) -> str:

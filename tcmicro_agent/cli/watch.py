@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tcmicro_agent.cli import formats, output
 from tcmicro_agent.cli.verbs import Result
 
 CLEAR = "\033[H\033[2J"  # cursor to the upper left, everything erased
@@ -47,13 +48,10 @@ def _name(row: Document) -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace, found: Document) -> None:
-    # late: what shows all kinds of documents knows the module that asked
-    from tcmicro_agent.cli import formats, output
-
     if args.json:
         form = "yaml" if args.output == "yaml" else "jsonl"
         print(formats.streamed(found, form), flush=True)
         return
     clear = CLEAR if sys.stdout.isatty() else ""
     head = f"every {args.watch} s, {time.strftime('%H:%M:%S')}, Ctrl-C ends it"
-    print(f"{clear}{head}\n{output.TEXT[found['kind']](found)}\n", flush=True)
+    print(f"{clear}{head}\n{output.for_eyes(found)}\n", flush=True)

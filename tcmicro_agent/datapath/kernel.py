@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from tcmicro_agent import abi
@@ -282,10 +282,27 @@ class Kernel:
         return self._on_maps(POLICY_MAPS, lambda name, table: slots.checksum_of(name, table, slot))
 
     def _on_maps(self, names: Sequence[str], act: Callable[[str, libbpf.Map], T]) -> dict[str, T]:
-        """Does one thing to several maps at once: ctypes holds no lock of Python's while the kernel works."""
-        tables = [self.map(name) for name in names]
-        with ThreadPoolExecutor(len(names)) as threads:
-            return dict(zip(names, threads.map(act, names, tables)))
+        """Does one thing to several maps at once: ctypes holds no lock of Python's while the kernel works. Raises what
+        any of them raised, once all have ended."""
+        tables = {name: self.map(name) for name in names}
+        found: dict[str, T] = {}
+        faults: list[Exception] = []
+
+        def attempt(name: str) -> None:
+            try:
+                found[name] = act(name, tables[name])
+            except Exception as exc:
+                faults.append(exc)
+
+        # plain threads: importing a pool of them takes longer than all they do for a usual policy
+        threads = [Thread(target=attempt, args=(name,)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if faults:
+            raise faults[0]
+        return found
 
     def failsafe(self) -> frozenset[bytes]:
         return frozenset(self.map("tcm_failsafe"))

@@ -45,7 +45,7 @@ CORE = (
             "local",
             "signing",
         ),
-        *("diagnosis", "histogram", "redaction"),
+        *("diagnosis", "documents", "histogram", "redaction"),
     ),
 )
 EDGE = (
@@ -133,6 +133,7 @@ ROOMS = {
     "tcmicro_agent.preflight": Room(),
     "tcmicro_agent.guard": Room(),
     "tcmicro_agent.release": Room(),
+    "tcmicro_agent.documents": Room(pure=True),
     "tcmicro_agent.histogram": Room(pure=True),
     "tcmicro_agent.redaction": Room(pure=True),
     "tcmicro_agent.diagnosis": Room(pure=True),
