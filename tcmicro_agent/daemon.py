@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tcmicro_agent import messages, upkeep
+from tcmicro_agent import apart, messages, upkeep
 from tcmicro_agent.attachments import Attachments
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import links
@@ -52,6 +52,9 @@ class Daemon:
     def __init__(self, agent: Agent, store: Store, release: Path, journal: Journal) -> None:
         self._agent = agent
         self._store = store
+        store.apart = (
+            apart.in_child
+        )  # for years this process would hold what one look at a bundle takes
         self._release = release
         self._journal = journal
         self._config = Config()

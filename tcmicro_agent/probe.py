@@ -18,7 +18,7 @@ from tcmicro_agent import abi, canaries, takeover
 from tcmicro_agent.abi import SlotHeader
 from tcmicro_agent.attachments import survey
 from tcmicro_agent.canaries import Canary
-from tcmicro_agent.config import Config
+from tcmicro_agent.config import Config, Failsafe
 from tcmicro_agent.datapath import host
 from tcmicro_agent.datapath.ask import Answer, asking
 from tcmicro_agent.errors import TcmicroError
@@ -193,11 +193,17 @@ class Probe:
         failsafe = self._config().failsafe
         key = (live.generation, live.digest, failsafe)
         if self._known is None or self._known[0] != key:
-            bundle = self._agent.enforced(live)
-            if bundle is None:
+            found = self._agent.store.apart(lambda: self._make_canaries(live, failsafe))
+            if found is None:
                 return None
-            self._known = key, canaries.canaries(self._in_force(bundle, live), failsafe)
+            self._known = key, found
         return self._known[1]
+
+    def _make_canaries(
+        self, live: SlotHeader, failsafe: tuple[Failsafe, ...]
+    ) -> tuple[Canary, ...] | None:
+        bundle = self._agent.enforced(live)
+        return canaries.canaries(self._in_force(bundle, live), failsafe) if bundle else None
 
     def _in_force(self, bundle: Bundle, live: SlotHeader) -> Bundle:
         """The rules that the generation was built with."""

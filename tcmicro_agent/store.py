@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from tcmicro_agent import config as configuration
-from tcmicro_agent import local, trial
+from tcmicro_agent import local, tables, trial
 from tcmicro_agent import transaction as transactions
 from tcmicro_agent.config import Config
 from tcmicro_agent.errors import BundleError, StoreError, TcmicroError
@@ -67,16 +68,22 @@ class Summary:
     rules: int
     instants: tuple[int, ...]  # when rules begin or cease to hold, see policy/windows.py
     monitoring: tuple[str, ...]  # policies that only watch
+    actions: tuple[tuple[str, str], ...]  # of what owns a counter: rules and defaults, by uid
+    modes: Mapping[Mode, int]  # how many rules have it
+    policies: frozenset[tuple[str, Mode]]
+    ends: tuple[tuple[str, int], ...]  # of rules that expire, in seconds since 1970
 
 
 class Store:
     """The files below `root` (/ on a host, a temporary directory in tests).
 
-    What is small is read anew only when its file was replaced: the agent looks every second.
+    What is small is read anew only when its file was replaced: the agent looks every second. `apart` is how something
+    small is made out of a whole bundle: here, or by the agent in a child process (`apart.py`).
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._known: dict[Path, tuple[Mark, Any]] = {}
+        self.apart: Callable[[Callable[[], Any]], Any] = _here
         self.etc = root / "etc/tcmicro"
         self.var = root / "var/lib/tcmicro"
         self.run = root / "run/tcmicro"
@@ -132,7 +139,11 @@ class Store:
 
     def summary(self, digest: str) -> Summary | None:
         """Of a kept bundle, as `bundle` has it."""
-        return self._read(self._bundle(digest), _summarize)
+        return self._read(self._bundle(digest), self._summarize)
+
+    def _summarize(self, path: Path) -> Summary:
+        found: Summary = self.apart(lambda: summary_of(read_bundle(path)))
+        return found
 
     def _bundle(self, digest: str) -> Path:
         return self.var / "bundles" / f"{digest}.json"
@@ -325,12 +336,24 @@ def _mark(path: Path) -> Mark | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _summarize(path: Path) -> Summary:
-    return summary_of(read_bundle(path))
+def _here(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def summary_of(bundle: Bundle) -> Summary:
-    return Summary(bundle.mode, len(bundle.rules), windows.instants(bundle), bundle.monitoring)
+    defaults = zip(("ingress", "egress"), (bundle.default_ingress, bundle.default_egress))
+    named = [(rule.uid, rule.action.value) for rule in bundle.rules]
+    named += [(tables.DEFAULT_UID.format(way), action.value) for way, action in defaults]
+    return Summary(
+        mode=bundle.mode,
+        rules=len(bundle.rules),
+        instants=windows.instants(bundle),
+        monitoring=bundle.monitoring,
+        actions=tuple(named),
+        modes=Counter(map(bundle.mode_of, bundle.rules)),
+        policies=frozenset((r.uid.partition("/")[0], bundle.mode_of(r)) for r in bundle.rules),
+        ends=tuple((rule.uid, rule.window.end) for rule in bundle.rules if rule.window.end),
+    )
 
 
 def _load_books(path: Path) -> Books:

@@ -9,15 +9,15 @@ from itertools import product
 
 from prometheus_client.core import Metric as Exposed
 
-from tcmicro_agent import abi, guard, tables
+from tcmicro_agent import abi, guard
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import trial
 from tcmicro_agent.metrics import catalogue as c
 from tcmicro_agent.metrics.vitals import Changes
 from tcmicro_agent.plan import Observed
-from tcmicro_agent.policy.model import Bundle, Mode
+from tcmicro_agent.policy.model import Mode
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.store import Books
+from tcmicro_agent.store import Books, Summary
 
 SHOWN = 12  # characters of a digest
 
@@ -33,7 +33,7 @@ class Rules:
 
 
 class PolicyPart:
-    """Reads the bundle once per generation and the books once per change: on a host with many rules both take long."""
+    """Looks at the rules once per generation and at the books once per change: on a host with many both take long."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
@@ -91,26 +91,26 @@ class PolicyPart:
         live = observed.live
         key = (live.generation, live.digest, live.mode)
         if self._rules is None or self._rules[0] != key:
-            bundle = self._agent.store.bundle(live.digest) if live.generation else None
-            self._rules = key, _rules(bundle, books, live.mode) if bundle else Rules()
+            kept = self._agent.store.summary(live.digest) if live.generation else None
+            self._rules = key, _rules(kept, books, live.mode) if kept else Rules()
         return self._rules[1]
 
 
-def _rules(bundle: Bundle, books: Books, mode: abi.Mode) -> Rules:
-    """`mode` is that of the slot: in monitor none of its policies enforces."""
-    defaults = zip(("ingress", "egress"), (bundle.default_ingress, bundle.default_egress))
-    named = [(rule.uid, rule.action.value) for rule in bundle.rules]
-    named += [(tables.DEFAULT_UID.format(way), action.value) for way, action in defaults]
-    modes = {
-        rule.uid: bundle.mode_of(rule) if mode is abi.Mode.PROTECT else Mode.MONITOR
-        for rule in bundle.rules
-    }
-    policies = {(uid.partition("/")[0], found) for uid, found in modes.items()}
+def _rules(kept: Summary, books: Books, slot: abi.Mode) -> Rules:
+    """`slot` is the mode of the slot: in monitor none of its policies enforces."""
+
+    def of(mode: Mode) -> str:
+        return (mode if slot is abi.Mode.PROTECT else Mode.MONITOR).value
+
+    rules: Counter[str] = Counter()
+    for mode, count in kept.modes.items():
+        rules[of(mode)] += count
+    numbers = books.numbers
     return Rules(
-        counted=tuple((u, a, books.numbers[u]) for u, a in named if u in books.numbers),
-        ends=tuple((rule.uid, rule.window.end) for rule in bundle.rules if rule.window.end),
-        rules=Counter(found.value for found in modes.values()),
-        policies=Counter(found.value for _, found in policies),
+        counted=tuple((u, a, numbers[u]) for u, a in kept.actions if u in numbers),
+        ends=kept.ends,
+        rules=rules,
+        policies=Counter(found for _, found in {(name, of(m)) for name, m in kept.policies}),
     )
 
 

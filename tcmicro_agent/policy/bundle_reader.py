@@ -151,6 +151,8 @@ def _read_rules(doc: Reader, sources: Mapping[str, str], mode: Mode) -> tuple[Ru
         return tuple([_plain_rule(item, sources) for item in doc.get_list("rules")])
     except (KeyError, TypeError, ValueError):
         return tuple(_read_rule(item, sources, mode) for item in doc.get_objects("rules"))
+    finally:
+        _known_service.cache_clear()  # few bytes, that keep all memory around them from being given back
 
 
 def _plain_rule(item: Any, sources: Mapping[str, str]) -> Rule:

@@ -72,7 +72,7 @@ JOIN = (
     *agent("follower", "decisions", "watch", "explanation", "canaries", "probe", "recorder"),
     *agent("census", "ending", "placement", "examination", "live", "sysdump"),
 )
-SHELL = (*JOIN, *agent("daemon", "metrics", "cli", "workspace", "importers"))
+SHELL = (*JOIN, *agent("apart", "daemon", "metrics", "cli", "workspace", "importers"))
 CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
 
 PURE_OF_JOURNAL = ("chain", "holds", "observation", "opening", "reconcile", "schema", "states")
@@ -127,6 +127,7 @@ ROOMS = {
             "pyroute2",
         )
     ),
+    "tcmicro_agent.apart": Room(),
     "tcmicro_agent.store": Room(
         (*BASE, *agent("policy", "tables", "config", "transaction", "trial", "local"))
     ),
