@@ -4,7 +4,7 @@ of the built object, so nothing here is kept in step by hand. Native byte order;
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -348,6 +348,15 @@ class TrialWord:
 def counter_index(direction: Direction, reason: Reason, bank: Bank) -> int:
     """Place of a counter in tcm_counters, as TCM_COUNTER."""
     return (bank * len(Direction) + direction) * REASONS + reason
+
+
+def sums_of_counts(block: bytes, entries: int, wanted: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Packets and bytes over all CPUs, of some entries of a block of counters."""
+    words = memoryview(block).cast("Q")
+    width = len(words) // entries
+    for start in (n * width for n in wanted):
+        packets, octets = words[start : start + width : 2], words[start + 1 : start + width : 2]
+        yield sum(packets), sum(octets)
 
 
 def rule_class(protocol: int, prefix: int, port: int) -> int:

@@ -6,7 +6,8 @@ Passes that find next to nothing come less often: reading the tables is most of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from tcmicro_agent.abi import SessionTable
@@ -16,14 +17,21 @@ from tcmicro_agent.sessions import expired
 CHUNKS_A_STEP = 16  # 65,536 sessions
 FEW = 100  # a pass that deletes less than one in so many makes the next one wait twice as long,
 LONGEST = 4  # but for no more than so many times as long as is configured
-COUNTED_ANEW = 16_384  # as many sessions are counted in 5 ms
+COUNTED_ANEW = 16_384  # as many sessions are counted in 5 ms, once for all of a scrape
+ANEW_EVERY_S = 1.0
 
 
 class Sweep:
     """Passes over all tables, one after the other, a share with every step."""
 
-    def __init__(self, kernel: Kernel, chunks_a_step: int = CHUNKS_A_STEP) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        chunks_a_step: int = CHUNKS_A_STEP,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._kernel = kernel
+        self._clock = clock
         self._chunks_a_step = chunks_a_step
         self._pass: Iterator[None] = iter(())
         self._over = True
@@ -32,6 +40,7 @@ class Sweep:
         self.expired = dict.fromkeys(SessionTable, 0)  # since this process started
         self.counted: dict[SessionTable, int] = {}  # alive, as of the last whole pass
         self.capacities: dict[SessionTable, int] = {}
+        self._anew: tuple[float, dict[SessionTable, int]] = (-ANEW_EVERY_S, {})
 
     def step(self, now_ms: int, every_ms: int) -> None:
         """Goes on with a pass; begins one `every_ms` after the last began, or later. `now_ms` is since boot."""
@@ -45,7 +54,10 @@ class Sweep:
         """Sessions by table: counted now where they are few, else what the last pass saw."""
         if sum(self.counted.values()) > COUNTED_ANEW:
             return self.counted
-        return kernel.sessions.counts()
+        now = self._clock()
+        if now - self._anew[0] >= ANEW_EVERY_S:
+            self._anew = now, kernel.sessions.counts()
+        return self._anew[1]
 
     def _walk(self) -> Iterator[None]:
         sessions = self._kernel.sessions
