@@ -12,7 +12,7 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels check format keys artifact bpf lab-up lab-down lab-status bench bench-rollout lock clean clean-lab clean-kernels
+.PHONY: help setup demo test test-kernels molecule-vm check format keys artifact bpf lab-up lab-down lab-status bench bench-rollout lock clean clean-lab clean-kernels clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: needs-root check artifact ## Run every test but test-kernels (root; about 
 
 test-kernels: needs-root setup bpf ## Boot stock kernels 5.10, 6.1, 6.12 and run the datapath tests there (KERNEL=5.10, ACCEPT=1)
 	@python -m tools.kernels $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ACCEPT),--accept)
+
+molecule-vm: needs-root setup bpf ## Run the main job, boots and power cuts on virtual machines with kernels 5.10, 6.1 and 6.12
+	molecule test --scenario-name vm
 
 check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (under a minute)
 	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
@@ -88,3 +91,7 @@ clean-lab: lab-down ## Remove the lab with its cached root tree
 
 clean-kernels: ## Remove the fetched kernels; the next test-kernels takes the newest
 	rm -rf .kernels
+
+clean-vms: needs-root setup ## Remove the virtual machines with their cached images
+	ansible-playbook playbooks/lab_vm.yml -i localhost, -e vm_state=absent
+	rm -rf .vms

@@ -24,13 +24,21 @@ def faulty_copy(root: Path, place: Path) -> Path:
     return place
 
 
-def build(scene: Scene) -> None:
-    """All three artifacts into build/, signed by the lab's key."""
-    for version in (FIRST, NEXT):
-        scene.artifacts[version] = artifact.build(scene.root, version)
+def make(root: Path) -> dict[str, Path]:
+    """All three artifacts into build/, by release, signed by the lab's key."""
+    made = {version: artifact.build(root, version) for version in (FIRST, NEXT)}
     with tempfile.TemporaryDirectory(prefix="tcmicro-faulty-") as folder:
-        scene.artifacts[BAD] = artifact.build(faulty_copy(scene.root, Path(folder)), BAD)
-    keys.make(scene.root / ".keys")
-    for path in scene.artifacts.values():
-        signature.sign(path, keys.private(scene.root / ".keys", Role.RELEASE))
+        made[BAD] = artifact.build(faulty_copy(root, Path(folder)), BAD)
+    keys.make(root / ".keys")
+    for path in made.values():
+        signature.sign(path, keys.private(root / ".keys", Role.RELEASE))
+    return made
+
+
+def build(scene: Scene) -> None:
+    scene.artifacts.update(make(scene.root))
     scene.say(f"releases {', '.join(scene.artifacts)} built and signed, {BAD} to be bad")
+
+
+if __name__ == "__main__":  # for labs that are driven by playbooks alone
+    make(Path(__file__).resolve().parents[2])

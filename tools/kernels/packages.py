@@ -58,9 +58,7 @@ class Kernel:
 
 def sources(files: Mapping[str, str], own: str, suite: str) -> tuple[str, ...]:
     """The machine's entries of its own suite, rewritten for another one."""
-    found = tuple(
-        re.sub(rf" {own}(?=[-/ ])", f" {suite}", line) for line in apt.sources(files, own)
-    )
+    found = apt.sources_of(files, own, suite)
     if not found:
         raise ToolError(f"/etc/apt: no source of Debian's main archive for {own}, which names it")
     return found

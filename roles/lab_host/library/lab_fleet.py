@@ -23,8 +23,9 @@ options:
     description:
       - V(built) makes sure the root tree is there, V(present) that the lab is up, V(absent) that nothing of it is left.
       - The root tree stays at V(absent).
+      - V(off) ends the hosts as if their power was cut; V(present) switches them on again.
     type: str
-    choices: [built, present, absent]
+    choices: [built, present, "off", absent]
     default: present
   directory:
     description: Directory of the lab. It names the lab; two directories are two labs.
@@ -42,6 +43,13 @@ options:
     default: bookworm
   packages:
     description: Packages of the root tree.
+    type: list
+    elements: str
+    default: []
+  images:
+    description:
+      - Images of virtual machines, dealt to the hosts in turn; without any the hosts are containers.
+      - Known are V(debian-12), V(debian-13), V(debian-12-linux-5.10) and V(debian-12-no-btf).
     type: list
     elements: str
     default: []
@@ -85,12 +93,17 @@ from ansible.module_utils.tcmicro_lab import fleet
 from ansible.module_utils.tcmicro_lab.model import Act, LabError, Wanted
 
 ARGUMENTS = {
-    "state": {"type": "str", "choices": ["built", "present", "absent"], "default": "present"},
+    "state": {
+        "type": "str",
+        "choices": ["built", "present", "off", "absent"],
+        "default": "present",
+    },
     "directory": {"type": "path", "required": True},
     "inventory": {"type": "path"},
     "hosts": {"type": "int"},
     "suite": {"type": "str", "default": "bookworm"},
     "packages": {"type": "list", "elements": "str", "default": []},
+    "images": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 8},
     "timeout": {"type": "int", "default": 90},
 }
@@ -102,12 +115,15 @@ def change(params: dict[str, Any], *, check: bool) -> list[Act]:
     directory = Path(params["directory"]).resolve()
     if params["state"] == "absent":
         return fleet.absent(directory, check=check)
+    if params["state"] == "off":
+        return fleet.off(directory, check=check)
     wanted = Wanted(
         directory=directory,
         inventory=Path(params["inventory"]).resolve(),
         hosts=params["hosts"],
         suite=params["suite"],
         packages=tuple(params["packages"]),
+        images=tuple(params["images"]),
     )
     if params["state"] == "built":
         return fleet.build(wanted, check=check)
@@ -120,7 +136,7 @@ def main() -> None:
         acts = change(module.params, check=module.check_mode)
     except (LabError, OSError) as fault:
         module.fail_json(msg=str(fault))
-    sign = "-" if module.params["state"] == "absent" else "+"
+    sign = "-" if module.params["state"] in ("absent", "off") else "+"
     ops = [f"{sign} {act}" for act in acts]
     module.exit_json(changed=bool(ops), ops=ops, diff={"prepared": "\n".join(ops)})
 

@@ -19,6 +19,7 @@ GOOD = preflight.Facts(
     cgroups=(Path("/sys/fs/cgroup"),),
     cgroups_writable=True,
     machine_id="3d1219c7",
+    memory_mb=16000,
 )
 BARE = preflight.Facts(
     directory=Path("/my checkout/.lab"),
@@ -29,6 +30,7 @@ BARE = preflight.Facts(
     cgroups=(),
     cgroups_writable=False,
     machine_id="",
+    memory_mb=0,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 PASSED_ON = (
@@ -59,6 +60,12 @@ def _stanzas(text: str) -> Iterator[dict[str, str]]:
             if colon and not line.startswith(("#", " ", "\t")):
                 fields[name.strip().lower()] = value.strip()
         yield fields
+
+
+def sources_of(files: Mapping[str, str], own: str, suite: str) -> tuple[str, ...]:
+    """The machine's entries of its own suite, rewritten for another one of the same archive."""
+    found = sources(files, own)
+    return tuple(re.sub(rf" {own}(?=[-/ ])", f" {suite}", line) for line in found)
 
 
 def options(config_dump: str) -> tuple[str, ...]:

@@ -11,6 +11,17 @@ import yaml
 from .model import Host, Lab
 from .plan import CONTROLLER_V4, CONTROLLER_V6, GROUPS, PREFIX_V4, PREFIX_V6
 
+# A machine whose kernel shows no types, as one built without CONFIG_DEBUG_INFO_BTF: an empty file system over them.
+HIDE_BTF = """[Unit]
+Description=Hide the types of the kernel
+DefaultDependencies=no
+Before=sysinit.target
+
+[Mount]
+What=tmpfs
+Where=/sys/kernel/btf
+Type=tmpfs
+"""
 GENERATED = "# Written by playbooks/lab.yml; removed by lab_state=absent. Edits are lost.\n"
 
 
@@ -95,7 +106,7 @@ def _etc_hosts(members: tuple[Host, ...]) -> str:
 
 def _network(host: Host) -> str:
     return f"""[Match]
-Name=host0
+Name=host0 eth0
 
 [Link]
 RequiredForOnline=no

@@ -13,16 +13,20 @@ from typing import Any, Protocol
 from . import preflight, record
 from .boot import boot
 from .cgroup import Cgroups
+from .disk import Disks
 from .files import Files, Keys
+from .image import Images
 from .limit import Limit
 from .machine import Machines
 from .model import Act, Kind, Lab, LabError, Wanted
 from .mounts import Bpffs, Overlay
 from .network import Directory, Network
 from .plan import hosts, plan, refusal, tree_only
+from .qemu import Accelerator, VirtualMachines
 from .tree import Tree
 
 LOCK_WAIT = 60.0
+BOOTED = (Kind.MACHINE, Kind.VM)
 
 
 class Effect(Protocol):
@@ -39,6 +43,7 @@ class SystemClock:
 def effects(lab: Lab, wanted: Wanted | None = None) -> dict[Kind, Any]:
     """What answers for each kind of act."""
     members, cgroups = hosts(lab.hosts), Cgroups()
+    virtual = VirtualMachines(lab, members, cgroups)
     return {
         Kind.CGROUP: cgroups,
         Kind.LIMIT: Limit(lab.hosts),
@@ -50,12 +55,17 @@ def effects(lab: Lab, wanted: Wanted | None = None) -> dict[Kind, Any]:
         Kind.OVERLAY: Overlay(lab, members),
         Kind.BPFFS: Bpffs(),
         Kind.MACHINE: Machines(lab, members, cgroups),
+        Kind.IMAGE: Images(lab, wanted),
+        Kind.DISK: Disks(lab, members),
+        Kind.ACCELERATOR: Accelerator(virtual, SystemClock()),
+        Kind.VM: virtual,
     }
 
 
-def check_machine(directory: Path) -> None:
+def check_machine(wanted: Wanted) -> None:
     """Names everything that this machine lacks."""
-    if faults := preflight.missing(preflight.gather(directory)):
+    facts, machines = preflight.gather(wanted.directory), wanted.hosts if wanted.images else 0
+    if faults := preflight.missing(facts, machines):
         raise LabError("the lab cannot be brought up here:\n- " + "\n- ".join(faults))
 
 
@@ -90,7 +100,7 @@ def present(wanted: Wanted, *, at_once: int, limit: float, check: bool) -> list[
 def _bring_up(
     wanted: Wanted, acts: Sequence[Act], *, at_once: int, limit: float, check: bool
 ) -> list[Act]:
-    check_machine(wanted.directory)
+    check_machine(wanted)
     if check:
         lab = wanted_lab(wanted)
         return to_make(lab, acts, effects(lab, wanted))
@@ -101,9 +111,9 @@ def _bring_up(
         if todo:
             record.write(lab)
         made: list[Act] = []
-        for machines, stage in itertools.groupby(acts, key=lambda act: act.kind is Kind.MACHINE):
-            if machines:
-                made += boot(table[Kind.MACHINE], list(stage), at_once, limit, SystemClock())
+        for kind, stage in itertools.groupby(acts, key=lambda act: act.kind):
+            if kind in BOOTED:
+                made += boot(table[kind], list(stage), at_once, limit, SystemClock())
             else:
                 made += [_make(table[act.kind], act) for act in stage if act in todo]
         return made
@@ -136,6 +146,19 @@ def absent(directory: Path, *, check: bool) -> list[Act]:
         return list(reversed(lab.acts))
 
 
+def off(directory: Path, *, check: bool) -> list[Act]:
+    """Ends every machine that runs, as if its power was cut; `present` switches them on again."""
+    lab = record.read(directory)
+    if lab is None:
+        return []
+    with record.lock(directory, LOCK_WAIT):
+        table = effects(lab)
+        running = [act for act in lab.acts if act.kind in BOOTED and table[act.kind].exists(act)]
+        for act in () if check else running:
+            table[act.kind].remove(act)
+        return running
+
+
 def _remove(effect: Effect, act: Act) -> str:
     try:
         effect.remove(act)
@@ -149,10 +172,11 @@ def status(directory: Path) -> dict[str, Any]:
     lab = record.read(directory)
     if lab is None:
         return {"state": "none", "name": None, "directory": str(directory), "hosts": []}
-    machines = effects(lab)[Kind.MACHINE]
+    kind = Kind.VM if lab.media else Kind.MACHINE
+    machines = effects(lab)[kind]
     rows = []
     for host in hosts(lab.hosts):
-        seen = machines.state(Act(Kind.MACHINE, host.name))
+        seen = machines.state(Act(kind, host.name))
         rows.append({**dataclasses.asdict(host), "state": seen.state, "uptime": seen.uptime})
     up = all(row["state"] == "running" for row in rows)
     return {

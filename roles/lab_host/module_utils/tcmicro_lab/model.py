@@ -40,6 +40,10 @@ class Kind(Enum):
     OVERLAY = "overlay"
     BPFFS = "bpffs"
     MACHINE = "machine"
+    IMAGE = "image"
+    DISK = "disk"
+    ACCELERATOR = "accelerator"
+    VM = "vm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,18 @@ class Wanted:
     hosts: int
     suite: str
     packages: tuple[str, ...]
+    images: tuple[
+        str, ...
+    ] = ()  # of virtual machines, dealt to the hosts in turn; none: containers
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """What a virtual machine boots from: the image's name, and its directory in the lab's."""
+
+    host: str
+    image: str
+    directory: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +89,7 @@ class Lab:
     root: str
     hosts: int
     acts: tuple[Act, ...]
+    media: tuple[Medium, ...] = ()  # of virtual machines; none: containers
 
     @property
     def name(self) -> str:
@@ -88,6 +105,10 @@ class Lab:
 
     def host_directory(self, host: Host) -> Path:
         return self.directory / "hosts" / host.name
+
+    def medium(self, host: Host) -> Medium:
+        """What a virtual machine boots from."""
+        return next(medium for medium in self.media if medium.host == host.name)
 
     def cgroup(self, host: Host) -> str:
         return f"{self.name}/{host.name}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
-from .model import Act, Host, Kind, Lab, LabError, Wanted, lab_name
+from .images import files_of
+from .model import Act, Host, Kind, Lab, LabError, Medium, Wanted, lab_name
 
 GROUPS = ("web", "db", "client")
 TIERS = {"web": "frontend", "db": "backend", "client": "client"}
@@ -42,11 +46,13 @@ def _host(index: int) -> Host:
 def plan(wanted: Wanted) -> Lab:
     """The whole lab as acts, in order; every act is idempotent, so a plan cut anywhere is simply made again."""
     directory, name = wanted.directory, lab_name(wanted.directory)
-    root, members = root_name(wanted), hosts(wanted.hosts)
+    members = hosts(wanted.hosts)
+    media = tuple(_media(wanted, members))
+    trees = _trees(wanted, media)
     acts = [
         Act(Kind.CGROUP, name),
         Act(Kind.CGROUP, f"{name}/build"),
-        Act(Kind.TREE, str(directory / root)),
+        *trees,
         Act(Kind.DIRECTORY, f"/run/{name}"),
         Act(Kind.LIMIT, str(directory / "inotify")),
         Act(Kind.NETWORK, name),
@@ -56,20 +62,38 @@ def plan(wanted: Wanted) -> Lab:
     ]
     for host in members:
         home = directory / "hosts" / host.name
-        acts += [
-            Act(Kind.OVERLAY, str(home)),
-            Act(Kind.BPFFS, str(home / "bpf")),
-            Act(Kind.CGROUP, f"{name}/{host.name}"),
-        ]
-    acts += [Act(Kind.MACHINE, host.name) for host in members]
+        acts += [Act(Kind.DISK, str(home))] if media else _container(home)
+        acts.append(Act(Kind.CGROUP, f"{name}/{host.name}"))
+    if media:
+        acts.append(Act(Kind.ACCELERATOR, str(directory / "accelerator")))
+    acts += [Act(Kind.VM if media else Kind.MACHINE, host.name) for host in members]
     acts.append(Act(Kind.FILE, str(wanted.inventory)))
     return Lab(
         directory=directory,
         inventory=wanted.inventory,
-        root=root,
+        root=f"{media[0].directory}/tree" if media else root_name(wanted),
         hosts=wanted.hosts,
         acts=tuple(acts),
+        media=media,
     )
+
+
+def _container(home: Path) -> list[Act]:
+    return [Act(Kind.OVERLAY, str(home)), Act(Kind.BPFFS, str(home / "bpf"))]
+
+
+def _media(wanted: Wanted, members: tuple[Host, ...]) -> Iterator[Medium]:
+    """The images of a lab of virtual machines, dealt to its hosts in turn."""
+    for host, name in zip(members, itertools.cycle(wanted.images)):
+        yield Medium(host.name, name, files_of(name, wanted.packages))
+
+
+def _trees(wanted: Wanted, media: tuple[Medium, ...]) -> list[Act]:
+    """What all hosts are made of, each once."""
+    if not media:
+        return [Act(Kind.TREE, str(wanted.directory / root_name(wanted)))]
+    names = dict.fromkeys(medium.directory for medium in media)
+    return [Act(Kind.IMAGE, str(wanted.directory / name)) for name in names]
 
 
 def root_name(wanted: Wanted) -> str:
@@ -95,5 +119,5 @@ def refusal(wanted: Lab, recorded: Lab | None) -> str:
 
 def tree_only(lab: Lab) -> tuple[Act, ...]:
     """The acts up to the root tree: what can be done ahead of booting, and takes the longest."""
-    end = next(place for place, act in enumerate(lab.acts) if act.kind is Kind.TREE)
-    return lab.acts[: end + 1]
+    end = next(place for place, act in enumerate(lab.acts) if act.kind is Kind.DIRECTORY)
+    return lab.acts[:end]

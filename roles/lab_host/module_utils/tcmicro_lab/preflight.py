@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cgroup import hierarchies
+from .images import MEMORY_MB
 from .run import succeeds
 
 COMMANDS = {  # command: Debian package
@@ -23,6 +24,11 @@ COMMANDS = {  # command: Debian package
     "ssh-keygen": "openssh-client",
     "systemd-nspawn": "systemd-container",
     "umount": "mount",
+}
+VM_COMMANDS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
 }
 SAFE_PATH = re.compile(r"[A-Za-z0-9._/+@-]+")  # it stands in mount options, --bind and ssh_config
 
@@ -39,13 +45,24 @@ class Facts:
     cgroups: tuple[Path, ...]
     cgroups_writable: bool
     machine_id: str
+    memory_mb: int
 
 
-def missing(facts: Facts) -> list[str]:
-    """One line per fault, as `what is: what to do`; empty when the lab can be brought up."""
-    absent = sorted(set(COMMANDS) - facts.commands)
-    packages = " ".join(sorted({COMMANDS[name] for name in absent}))
+def missing(facts: Facts, machines: int = 0) -> list[str]:
+    """One line per fault, as `what is: what to do`; empty when the lab can be brought up.
+
+    `machines` is how many of its hosts are virtual machines.
+    """
+    commands = {**COMMANDS, **(VM_COMMANDS if machines else {})}
+    absent = sorted(set(commands) - facts.commands)
+    packages = " ".join(sorted({commands[name] for name in absent}))
+    wanted_mb = machines * MEMORY_MB
     checks = (
+        (
+            facts.memory_mb < wanted_mb,
+            f"{machines} virtual machines need {wanted_mb} MB of memory, {facts.memory_mb} MB are available: "
+            "free some or want fewer hosts",
+        ),
         (facts.uid != 0, need_root(facts.uid)),
         (absent, f"commands not found: {', '.join(absent)}: apt-get install {packages}"),
         (
@@ -90,13 +107,19 @@ def gather(directory: Path, which: Callable[[str], str | None] = shutil.which) -
     return Facts(
         directory=directory,
         uid=os.geteuid(),
-        commands=frozenset(name for name in COMMANDS if which(name)),
+        commands=frozenset(name for name in (*COMMANDS, *VM_COMMANDS) if which(name)),
         filesystems=_filesystems(),
         directory_filesystem=_filesystem_of(directory, Path("/proc/self/mountinfo").read_text()),
         cgroups=cgroups,
         cgroups_writable=all(os.access(path, os.W_OK) for path in cgroups),
         machine_id=machine_id.read_text().strip() if machine_id.exists() else "",
+        memory_mb=_available_mb(Path("/proc/meminfo").read_text()),
     )
+
+
+def _available_mb(meminfo: str) -> int:
+    line = next(line for line in meminfo.splitlines() if line.startswith("MemAvailable:"))
+    return int(line.split()[1]) // 1024
 
 
 def _filesystems() -> frozenset[str]:

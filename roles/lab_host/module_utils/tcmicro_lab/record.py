@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .model import Act, Kind, Lab, LabError
+from .model import Act, Kind, Lab, LabError, Medium
 
 SCHEMA = 1
 NAME = "lab.json"
@@ -24,6 +24,7 @@ def dump(lab: Lab) -> str:
         "inventory": str(lab.inventory),
         "root": lab.root,
         "hosts": lab.hosts,
+        "media": [[medium.host, medium.image, medium.directory] for medium in lab.media],
         "acts": [[act.kind.value, act.target] for act in lab.acts],
     }
     return json.dumps(document, indent=1) + "\n"
@@ -41,6 +42,7 @@ def parse(text: str, where: Path) -> Lab:
             inventory=Path(document["inventory"]),
             root=document["root"],
             hosts=document["hosts"],
+            media=tuple(Medium(*words) for words in document.get("media", ())),
             acts=tuple(Act(Kind(kind), target) for kind, target in document["acts"]),
         )
     except (ValueError, KeyError, TypeError) as fault:
@@ -57,7 +59,11 @@ def parse(text: str, where: Path) -> Lab:
 
 def _ours(act: Act, lab: Lab) -> bool:
     """Paths lie in the lab's directory, names begin with the lab's name; only then is removing safe."""
-    if act.kind is Kind.MACHINE or act.target in (lab.name, str(lab.sockets), str(lab.inventory)):
+    if act.kind in (Kind.MACHINE, Kind.VM) or act.target in (
+        lab.name,
+        str(lab.sockets),
+        str(lab.inventory),
+    ):
         return True
     inside = act.target.startswith((f"{lab.name}/", f"{lab.directory}/"))
     return inside and ".." not in act.target.split("/")
