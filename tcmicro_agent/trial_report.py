@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 from tcmicro_agent import abi, plan, staging, tables
@@ -18,6 +19,11 @@ OUTCOMES = {  # (verdict of the live policy, of the staged one)
     (abi.Verdict.DENY, abi.Verdict.DENY): "agree_deny",
     (abi.Verdict.ALLOW, abi.Verdict.DENY): "allow_to_deny",
     (abi.Verdict.DENY, abi.Verdict.ALLOW): "deny_to_allow",
+}
+JUDGES = {"live": (abi.Bank.ENFORCED, abi.Bank.AUDITED), "staged": (abi.Bank.TRIAL,)}
+JUDGED = {  # reasons of first packets, by what became of the flow
+    "allowed": (abi.Reason.RULE_ALLOW, abi.Reason.DEFAULT_ALLOW),
+    "refused": (abi.Reason.RULE_DENY, abi.Reason.DEFAULT_DENY),
 }
 Named = Mapping[int, tuple[str, str]]  # by counter index: uid and source of a rule
 
@@ -40,6 +46,22 @@ def staged(agent: Agent, observed: plan.Observed) -> dict[str, Any] | None:
         "comparisons": _totals(noted.since(trial.comparisons(agent.kernel)))
         if noted and compared
         else None,
+        "judged": judged(agent),
+    }
+
+
+def judged(agent: Agent) -> dict[str, dict[str, int]]:
+    """New flows by which of the two policies held for them, and how; counted since the datapath was loaded."""
+    counted = agent.kernel.counters()
+    return {
+        judge: {
+            outcome: sum(
+                counted[abi.counter_index(way, reason, bank)][0]
+                for way, reason, bank in product(abi.Direction, reasons, banks)
+            )
+            for outcome, reasons in JUDGED.items()
+        }
+        for judge, banks in JUDGES.items()
     }
 
 

@@ -11,7 +11,7 @@ from tcmicro_agent.cli import verbs
 from tcmicro_agent.cli.arguments import Adder, add_epoch, add_requirement, confirm_seconds
 from tcmicro_agent.documents import document
 from tcmicro_agent.policy import bundle as bundles
-from tcmicro_agent.reconcile import Outcome
+from tcmicro_agent.reconcile import Agent, Outcome
 from tcmicro_agent.store import read_document
 from tcmicro_agent.trial import DEFAULT_SHARE_S, Share
 
@@ -74,14 +74,14 @@ def policy_stage(args: argparse.Namespace) -> verbs.Result:
         dry_run=args.dry_run,
         admit=lambda: admission.admit(here.store, ticket, dry_run=args.dry_run),
     )
-    answer = {**_staged(outcome, share), "signature": ticket.document()}
+    answer = {**_staged(here, outcome, share), "signature": ticket.document()}
     return document("PolicyStage", **answer, ops=list(outcome.ops)), 0
 
 
 def policy_share(args: argparse.Namespace) -> verbs.Result:
-    share = Share(args.percent, args.share_for)
-    outcome = staging.set_share(verbs.agent(), share)
-    return document("PolicyShare", **_staged(outcome, share)), 0
+    share, here = Share(args.percent, args.share_for), verbs.agent()
+    outcome = staging.set_share(here, share)
+    return document("PolicyShare", **_staged(here, outcome, share)), 0
 
 
 def policy_unstage(_: argparse.Namespace) -> verbs.Result:
@@ -110,9 +110,10 @@ def policy_differences(args: argparse.Namespace) -> verbs.Result:
     return document("PolicyDifferences", **found), 0
 
 
-def _staged(outcome: Outcome, share: Share) -> dict[str, Any]:
+def _staged(agent: Agent, outcome: Outcome, share: Share) -> dict[str, Any]:
     return {
         **verbs.outcome(outcome),
+        "judged": trial_report.judged(agent),
         "share": share.percent,
         "share_left_s": share.seconds if share.percent else None,
     }

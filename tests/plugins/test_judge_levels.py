@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.judge import judge, reasons
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.lattice import Outcome
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.staged import figures
 
 from tests.plugins.recorded import evidence, shipped
 
@@ -170,6 +174,63 @@ def test_flow_that_would_be_opened_fails():
 def test_expected_difference_is_taken_off(expected):
     assert judge(staged([expected], allow_to_deny=4), GATES).outcome is Outcome.PASS
     assert "1 new flows" in said(staged([expected], allow_to_deny=5))
+
+
+def shared(flows=1000, refused=10, *, others=10, **fields):
+    """So many new flows were the staged policy's on c0, and 1,000 the live one's."""
+    case = replace(staged(), **fields)
+    for looks in (case.before, case.after):
+        looks["c0"] = copy.deepcopy(looks["c0"])
+    now = {
+        "live": {"allowed": 2000 - others, "refused": 100 + others},
+        "staged": {"allowed": 500 + flows - refused, "refused": 7 + refused},
+    }
+    case.after["c0"]["status"]["policy"]["staged"]["judged"] = now
+    then = {"live": {"allowed": 1000, "refused": 100}, "staged": {"allowed": 500, "refused": 7}}
+    return replace(case, began={"c0": {"judged": then}})
+
+
+def test_share_that_is_refused_like_the_rest_passes():
+    assert judge(shared(), GATES).findings == ()
+
+
+def test_share_that_is_refused_more_than_the_rest_fails():
+    text = "it refused 100 of 1000 flows that it judged, the live policy 10 of 1000 (p "
+    assert text in said(shared(refused=100))
+
+
+def test_tries_of_one_refused_connection_count_once():
+    """Nine tries more are one or two connections."""
+    assert judge(shared(flows=100, refused=9, others=0), GATES).outcome is not Outcome.FAIL
+
+
+def test_suspicion_of_a_share_is_decided_after_another_round():
+    case = shared(refused=60)
+    assert judge(case, GATES).outcome is Outcome.INCONCLUSIVE
+    assert judge(replace(case, extension=1), GATES).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("flows", [0, 19])
+def test_share_of_too_few_flows_proves_nothing(flows):
+    found = judge(shared(flows, refused=0), GATES)
+    assert found.outcome is Outcome.PASS
+    assert "c0 had too few new flows, needed 20 of each" in dict(found.not_judged).values()
+
+
+def test_counters_that_began_anew_prove_nothing():
+    assert "refused of the share" in dict(judge(shared(flows=-90, refused=0), GATES).not_judged)
+
+
+def test_policy_that_is_meant_to_refuse_more_is_not_held_against_the_live_one():
+    case = shared(refused=100, expected=({"change": "allow_to_deny", "port": 443},))
+    found = judge(case, GATES)
+    assert found.outcome is Outcome.PASS
+    assert ("refused of the share", "the staged policy is meant to refuse more") in found.not_judged
+
+
+def test_figures_of_a_round_are_sums_over_the_wave():
+    assert figures(shared(refused=100)) == {"flows": 1000, "refused": 100}
+    assert figures(staged(allow_to_deny=4)) == {"flows": 22, "refused": 13}
 
 
 @pytest.mark.parametrize("expected", [{"peer": "db"}, {"change": "deny_to_allow", "port": 443}])

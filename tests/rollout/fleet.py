@@ -80,6 +80,9 @@ class Fleet:
             "digest": "ab12",
             "transaction": None,
             "staged": "",
+            "share": None,
+            "judged": {name: {"allowed": 0, "refused": 0} for name in ("live", "staged")},
+            "previous": None,
             "policy_change": None,
             "policies": [],
             "epoch": 0,
@@ -152,6 +155,12 @@ class Fleet:
                 self.change(host, transaction={**state["transaction"], "deadline": 0})
             if (state["policy_change"] or {}).get("deadline"):
                 self.change(host, policy_change={**state["policy_change"], "deadline": 1})
+
+    def end_shares(self) -> None:
+        """The deadline of every share of new flows has come."""
+        for host in self.hosts:
+            if share := self.state(host)["share"]:
+                self.change(host, share={**share, "deadline": 0})
 
     def shorten_trials(self, seconds: int) -> None:
         for host in self.waiting():

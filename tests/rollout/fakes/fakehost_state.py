@@ -44,6 +44,10 @@ class Host:
         policy = self.state["policy_change"]
         if policy and policy["deadline"] and time.time() >= policy["deadline"]:
             self.end_policy("reverted", policy["previous"])
+        share = self.state["share"]
+        if share and time.time() >= share["deadline"]:
+            self.state["share"] = None
+            self.save()
 
     def end_policy(self, state, digest):
         self.state["policy_change"].update(state=state, deadline=None)
@@ -75,7 +79,30 @@ class Host:
         found = self.described()
         if args.get("samples_s") and self.script.get("samples"):
             found["samples"] = self.samples(args["samples_s"])
+        if args.get("differences"):
+            found["differences"] = []
         return found
+
+    def staged_policy(self):
+        """Meets a thousand new flows from one look to the next; its share of them, if there is one, is judged by it."""
+        state = self.state
+        if not state["staged"]:
+            return None
+        percent = state["share"]["percent"] if state["share"] else 0
+        for judge, flows in (("live", 1000 - 10 * percent), ("staged", 10 * percent)):
+            strict = judge == "staged" and self.script.get("share") == "refuses"
+            refused = flows // (2 if strict else 100)
+            state["judged"][judge]["refused"] += refused
+            state["judged"][judge]["allowed"] += flows - refused
+        self.save()
+        none = dict.fromkeys(("agree_deny", "allow_to_deny", "deny_to_allow"), 0)
+        alike = {"agree_allow": 1000, **none}
+        return {
+            "digest": state["staged"],
+            "share": percent,
+            "comparisons": {"ingress": alike, "egress": alike},
+            "judged": state["judged"],
+        }
 
     def described(self):
         state, change = self.state, self.state["transaction"]
@@ -107,6 +134,8 @@ class Host:
                     "generation": state["generation"],
                     "digest": state["digest"],
                     "mode": "protect",
+                    "previous": state["previous"],
+                    "staged": self.staged_policy(),
                 },
                 "transaction": self.policy_transaction(),
                 "drift": [],
@@ -182,14 +211,18 @@ class Host:
 
     def policy_stage(self, args):
         if args.get("state", "staged") == "absent":
-            self.state["staged"] = ""
+            self.state.update(staged="", share=None)
             self.save()
+            self.note("unstage")
             return {"changed": False}
         self.fault("stage")
-        self.state["staged"] = json.loads(args["document"])["digest"]
+        percent, lasts_s = args["share"], args["share_for"]
+        share = {"percent": percent, "deadline": time.time() + lasts_s} if percent else None
+        self.state.update(staged=json.loads(args["document"])["digest"], share=share)
         self.save()
-        self.note("stage")
-        return {"changed": True, "digest": self.state["staged"]}
+        self.note(f"share {percent}" if percent else "stage")
+        judged = self.state["judged"]
+        return {"changed": True, "digest": self.state["staged"], "share": percent, "judged": judged}
 
     def policy(self, args):
         if args.get("epoch") is not None and args["epoch"] < self.state["epoch"]:
@@ -220,7 +253,7 @@ class Host:
             "staged": self.state["staged"],
         }
         self.state["policies"].append(digest)
-        self.state.update(digest=digest, staged="", policy_change=change)
+        self.state.update(digest=digest, staged="", share=None, policy_change=change)
         self.save()
         self.note("apply policy", True)
         self.fault("applied policy")

@@ -119,6 +119,7 @@ class FakeKernel:
         self.trial = FakeMap(self)
         self.differences = FakeMap(self)
         self.comparisons = [0] * abi.COMPARISONS
+        self.counted = dict.fromkeys(range(abi.COUNTERS), (0, 0))
 
     def _write(self) -> None:
         if self.writes_left == 0:
@@ -164,6 +165,9 @@ class FakeKernel:
 
     def map(self, name: str) -> FakeMap:
         return {"tcm_trial": self.trial, "tcm_differences": self.differences}[name]
+
+    def counters(self) -> dict[int, tuple[int, int]]:
+        return self.counted
 
     def count(self, name: str, index: int) -> tuple[int, int]:
         assert name == "tcm_comparisons"

@@ -124,6 +124,23 @@ def test_status_says_what_is_staged(compared, clock):
     assert (found["share"], found["share_left_s"]) == (0, None)
 
 
+def test_status_says_which_policy_judged_new_flows_and_how(compared, kernel):
+    for bank, reason, packets in (
+        (abi.Bank.ENFORCED, abi.Reason.RULE_ALLOW, 90),
+        (abi.Bank.ENFORCED, abi.Reason.DEFAULT_DENY, 9),
+        (abi.Bank.AUDITED, abi.Reason.RULE_DENY, 1),
+        (abi.Bank.ENFORCED, abi.Reason.SESSION, 5000),
+        (abi.Bank.TRIAL, abi.Reason.DEFAULT_ALLOW, 7),
+        (abi.Bank.TRIAL, abi.Reason.RULE_DENY, 3),
+        (abi.Bank.TRIAL, abi.Reason.SESSION, 400),
+    ):
+        kernel.counted[abi.counter_index(IN, reason, bank)] = (packets, 60 * packets)
+    assert trial_report.staged(compared, compared.observe())["judged"] == {
+        "live": {"allowed": 90, "refused": 10},
+        "staged": {"allowed": 7, "refused": 3},
+    }
+
+
 def test_a_difference_names_both_rules_with_their_sources(compared):
     found = trial_report.differences(compared, limit=10)
     assert found["total"] == 1

@@ -15,6 +15,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import (
     prometheus,
     series,
     specs,
+    staged,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence import Evidence
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
@@ -34,6 +35,7 @@ ARGUMENTS = {
     "after": {"type": "dict", "required": True},
     "failures": {"type": "dict", "default": {}},
     "expected_diffs": {"type": "list", "elements": "dict", "default": []},
+    "began": {"type": "dict", "default": {}},
     "gates": {"type": "path"},
     "previous": {"type": "dict"},
     "only_invariants": {"type": "bool", "default": False},
@@ -58,6 +60,7 @@ class ActionModule(OnceAction):
             verdict = judge.judge(evidence, gates, args["previous"])
             shown["series"] = series.series(evidence, gates, verdict)
             shown["figures"] = series.figures(evidence, gates)
+            shown["staged"] = staged.figures(evidence)
         return {
             **shown,
             **verdict.document(),
@@ -101,6 +104,7 @@ def _evidence(args: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Evidence:
         extension=args["extension"],
         addresses={host: _known_by(hostvars.get(host, {})) for host in concerned},
         expected=tuple(args["expected_diffs"]),
+        began=args["began"],
     )
 
 

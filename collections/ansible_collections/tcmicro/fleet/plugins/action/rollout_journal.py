@@ -36,6 +36,7 @@ ARGUMENTS = {
     "wanted": {"type": "dict", "default": {}},
     "request": {"type": "dict", "default": {}},
     "extension": {"type": "int", "default": 0},
+    "round": {"type": "dict", "default": {}},
     "patience_s": {"type": "int", "default": 3600},
 }
 

@@ -64,6 +64,10 @@ options:
     type: list
     elements: dict
     default: []
+  began:
+    description: What M(tcmicro.fleet.policy_stage) returned, by host, when the share of new flows was set that is judged.
+    type: dict
+    default: {}
   gates:
     description: The gate file. Without, the one that comes with the role C(tcmicro_gate).
     type: path

@@ -11,6 +11,7 @@ author: The tcmicro developers (@tcmicro)
 description:
   - Hands the bundle to the installed agent, which stages it beside the live policy. Every new flow is then judged by both; the
     live one decides, and what the staged one would decide otherwise is counted. Nothing is dropped by it.
+  - With O(share) it decides that percentage of the new flows itself, until the kernel ends that after O(share_for) seconds.
   - M(tcmicro.fleet.policy) with the same bundle makes it live as it is.
 options:
   state:
@@ -21,6 +22,14 @@ options:
   bundle:
     description: The bundle on the controller, as M(tcmicro.fleet.bundles) writes it. Required with O(state=staged).
     type: path
+  share:
+    description: Percentage of the new flows that the staged bundle judges. V(0) only compares.
+    type: int
+    default: 0
+  share_for:
+    description: Seconds after which the kernel ends the share, from 5 to 86400. The comparison goes on.
+    type: int
+    default: 60
   signing_key:
     description: An Ed25519 key on the controller, as PEM without passphrase; the file may be in a vault.
     type: path
@@ -46,6 +55,13 @@ EXAMPLES = r"""
     bundle: "build/bundles/{{ bundles.bundles[inventory_hostname] }}.json"
     signing_key: /etc/tcmicro-controller/policy.key.pem
 
+- name: Let it judge every twentieth new flow for five minutes
+  tcmicro.fleet.policy_stage:
+    bundle: "build/bundles/{{ bundles.bundles[inventory_hostname] }}.json"
+    share: 5
+    share_for: 300
+    signing_key: /etc/tcmicro-controller/policy.key.pem
+
 - name: Forget it
   tcmicro.fleet.policy_stage:
     state: absent
@@ -60,6 +76,15 @@ generation:
   description: Number of the staged policy on this host.
   returned: success
   type: int
+share:
+  description: Percentage of the new flows that it judges.
+  returned: success
+  type: int
+judged:
+  description: New flows that the live and the staged policy judged since the datapath was loaded, by what became of them.
+  returned: with O(state=staged)
+  type: dict
+  sample: {live: {allowed: 120, refused: 3}, staged: {allowed: 6, refused: 0}}
 """
 
 from pathlib import Path
@@ -68,7 +93,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import PROGRAM, Agent, Reply
 
-EMPTY: dict[str, Any] = {"changed": False, "digest": "", "generation": None}
+EMPTY: dict[str, Any] = {"changed": False, "digest": "", "generation": None, "share": 0}
 
 
 def stage(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) -> Reply:
@@ -76,7 +101,8 @@ def stage(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) 
     bundle.write_text(params["document"])
     if params["signature"]:
         bundle.with_name("bundle.json.sig").write_text(params["signature"])
-    return agent.call("policy", "stage", str(bundle), *how)
+    share = ["--share", str(params["share"]), "--share-for", str(params["share_for"])]
+    return agent.call("policy", "stage", str(bundle), *share, *how)
 
 
 def wanted(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) -> Reply | None:
@@ -93,6 +119,8 @@ def main() -> None:
             "bundle": {"type": "path"},
             "signing_key": {"type": "path", "no_log": False},
             "valid_s": {"type": "int", "default": 86400},
+            "share": {"type": "int", "default": 0},
+            "share_for": {"type": "int", "default": 60},
             "document": {"type": "str"},
             "signature": {"type": "str", "default": ""},
         },
@@ -108,7 +136,8 @@ def main() -> None:
     if reply is not None and not reply.ok:
         module.fail_json(msg=reply.complaint(), code=reply.code)
     answer = (reply.document if reply else None) or EMPTY
-    module.exit_json(**{name: answer.get(name) for name in EMPTY})
+    known = {name: answer.get(name, nothing) for name, nothing in EMPTY.items()}
+    module.exit_json(**known, judged=answer.get("judged"))
 
 
 if __name__ == "__main__":

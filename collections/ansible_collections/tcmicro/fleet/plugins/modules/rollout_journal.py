@@ -64,6 +64,10 @@ options:
     description: How often the bake that is judged was extended.
     type: int
     default: 0
+  round:
+    description: With V(staged), what the staged policies did, as the step before said; C(share), C(seconds) and C(extension) of it.
+    type: dict
+    default: {}
   patience_s:
     description: With V(hold), how long the rollout is held before everything is taken back.
     type: int
@@ -102,7 +106,7 @@ id:
   sample: 20261121-135200-3f9a
 next:
   description: What follows. V(stop) ends the waves, or the way back.
-  returned: with V(hold), V(change), V(changed), V(judged), V(kept), V(take_back)
+  returned: with V(hold), V(change), V(staged), V(changed), V(judged), V(kept), V(take_back)
   type: str
   sample: keep
 wave:

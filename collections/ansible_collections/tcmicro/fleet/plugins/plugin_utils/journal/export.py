@@ -86,6 +86,21 @@ def _wave(record: Record, number: int, events: Iterable[chain.Event]) -> dict[st
         },
         "figures": verdict.get("figures", {}),
         "series": verdict.get("series", []),
+        "rounds": [_round(found) for found in verdicts if "round" in found],
+    }
+
+
+def _round(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """How the policies did before they were made live; errors: hosts that did not hold what they must, and agents at fault."""
+    done, counted = verdict["round"], verdict.get("staged", {})
+    faults = [f for f in verdict["findings"] if f.get("level") in (None, "L0", "L1")]
+    return {
+        "share": done["share"],
+        "seconds": done["seconds"],
+        "flows": counted.get("flows"),
+        "denied": counted.get("refused"),
+        "errors": sum(f["outcome"] != "pass" for f in faults),
+        "outcome": verdict["outcome"],
     }
 
 

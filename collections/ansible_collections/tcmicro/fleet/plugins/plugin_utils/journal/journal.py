@@ -273,6 +273,12 @@ class Journal:
 
     # --- waves
 
+    def share(self, rollout: str, number: int, percent: int, seconds: int) -> None:
+        """Before the staged policies of a wave are given a share of the new flows."""
+        with self.database.write(self.epoch) as connection:
+            told = f"{percent} % of the new flows, for {seconds} s at most"
+            note(connection, self.epoch, rollout, f"share in wave {number}", told)
+
     def wave(self, rollout: str, number: int, state: Wave) -> None:
         with self.database.write(self.epoch) as connection:
             connection.execute(

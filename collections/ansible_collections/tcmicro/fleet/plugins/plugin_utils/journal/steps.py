@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import denylist
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import denylist, rounds
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.holding import approved_first
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
     HostRow,
@@ -59,7 +59,7 @@ def plan(journal: Journal, given: Given) -> Answer:
         h: given["wanted"].get(h) or given["subject"] for wave in waves for h in wave["hosts"]
     }
     subject = given["subject"] or digest_of(wanted)
-    request = given["request"]
+    request = {**given["request"], **rounds.read(given["request"], kind)}
     approved_first(request.get("approve"))
     named = request.get("digests") or {f"the bundle of {h}": d for h, d in wanted.items()}
     denylist.refuse(journal, named, given["allow_denied"])
@@ -164,6 +164,7 @@ def standing(record: Record) -> Answer:
         "before": {row.host: row.look for row in record.hosts.values()},
         "bake": bake,
         "trial_s": course.trial_s(bake),
+        "expected_diffs": record.request.get("expected_diffs", []),
     }
 
 
@@ -190,6 +191,8 @@ def change(journal: Journal, given: Given) -> Answer:
         return {"next": "stop"}
     judged = all(row.state in (Host.KEEPING, Host.KEPT) for row in rows)
     apply = [row.host for row in rows if row.state is Host.PLANNED]
+    # where nothing rules, or the same, there is nothing to compare with
+    compare = [h for h in apply if record.hosts[h].before not in ("", record.hosts[h].wanted)]
     with journal.database.write(journal.epoch):
         if not judged:
             journal.wave(record.id, number, Wave.CHANGING)
@@ -199,9 +202,11 @@ def change(journal: Journal, given: Given) -> Answer:
     return {
         "next": "keep" if judged else "judge",
         "apply": apply,
+        "compare": compare,
         "controls": controls_of(record, number),
         "fresh": not given["resume"] and time.time() - record.created < FRESH_S,
         "tickets": tickets_of(rows),
+        **rounds.first(record.request).document(),
     }
 
 
@@ -227,23 +232,33 @@ def course_of_bake(record: Record, number: int) -> Answer:
 
 
 def staged(journal: Journal, given: Given) -> Answer:
-    """May policies be made live that were compared with the live ones? What they decide otherwise is the first gate."""
-    rollout, hosts = given["rollout"], given["hosts"]
-    record = journal.load(rollout)
+    """May policies be made live that were compared with the live ones, or were given a share of the new flows? If not yet, what
+    is done before; it is written down before it is done."""
+    record = journal.load(given["rollout"])
     number = next(n for n, state in record.waves.items() if state is Wave.CHANGING)
-    known = {"apply": hosts, "controls": controls_of(record, number)}
-    if given["check"] or not hosts:
+    apply = [row.host for row in record.of_wave(number) if row.state is Host.APPLYING]
+    known = {"apply": apply, "compare": given["hosts"], "controls": controls_of(record, number)}
+    if given["check"]:
         return {"next": "judge", **known}
-    failed = {host: what_failed(given["results"].get(host)) for host in hosts}
-    told = [f"{host}: not staged: {text}" for host, text in failed.items() if text]
-    verdict = normal({"outcome": "refused", "reasons": told} if told else given["verdict"])
-    following = course.after_verdict(verdict["outcome"], given["extension"] + 1)
+    done = rounds.Round(
+        **{name: given["round"][name] for name in ("share", "seconds", "extension")}
+    )
+    verdict = {**_verdict_on(given), "round": vars(done)}
+    following, then = rounds.following(record.request, done, verdict["outcome"])
     with journal.database.write(journal.epoch):
-        journal.verdict(rollout, number, verdict, counted=False)
+        journal.verdict(record.id, number, verdict, counted=False)
         if following == "stop":
-            _stop(journal, journal.load(rollout), number, verdict)
-    following = {"keep": "judge", "judge": "again", "stop": "stop"}[following]
-    return {"next": following, **known, "extension": given["extension"] + 1}
+            _stop(journal, journal.load(record.id), number, verdict)
+        if following == "again" and then.share:
+            journal.share(record.id, number, then.share, then.document()["lasts_s"])
+    return {"next": following, **known, **then.document()}
+
+
+def _verdict_on(given: Given) -> Answer:
+    """That of the gate, unless a host could not be staged."""
+    failed = {host: what_failed(given["results"].get(host)) for host in given["hosts"]}
+    told = [f"{host}: not staged: {text}" for host, text in failed.items() if text]
+    return normal({"outcome": "refused", "reasons": told} if told else given["verdict"])
 
 
 def changed(journal: Journal, given: Given) -> Answer:
@@ -337,7 +352,7 @@ def normal(verdict: Mapping[str, Any]) -> Answer:
     if reasons is None:
         bad = [f for f in findings if f["outcome"] != "pass" and f.get("enforce", True)]
         reasons = [f"{f['host']}: {f['text']}" if f.get("host") else f["text"] for f in bad]
-    shown = {key: verdict[key] for key in ("figures", "series") if verdict.get(key)}
+    shown = {key: verdict[key] for key in ("figures", "series", "staged") if verdict.get(key)}
     return {"outcome": outcome, "reasons": list(reasons), "findings": findings, **shown}
 
 

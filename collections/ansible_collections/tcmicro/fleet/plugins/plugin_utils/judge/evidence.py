@@ -21,7 +21,8 @@ CHANGE_S = 300.0  # what a change takes where nobody noted when it began
 class Evidence(gate.Evidence):
     """`seconds`: of the whole bake, what it was extended by included; `extension`: how often it was. `before` and
     `after` hold the looks at the controls too. `addresses`: of the hosts of the wave, as others know them.
-    `source_error`: why another source of samples gave none.
+    `began`: what hosts said when the staged policy was given the share of flows that is judged. `source_error`: why
+    another source of samples gave none.
     """
 
     hosts: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class Evidence(gate.Evidence):
     extension: int = 0
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expected: tuple[Mapping[str, Any], ...] = ()
+    began: Mapping[str, Any] = field(default_factory=dict)
     source_error: str = ""
 
 

@@ -100,7 +100,7 @@ def _judge_metric(
     controls: list[Subject],
 ) -> Found:
     if metric.level is Level.STAGED:
-        yield from staged.judge(metric, evidence)
+        yield from staged.judge(metric, evidence, gates.comparison)
     elif metric.level is Level.PEERS:
         yield from peers.judge(metric, evidence, gates.comparison)
     elif metric.level is Level.LIMIT:

@@ -45,6 +45,9 @@ def sections(record: Record) -> Iterator[Section]:
     """Everything but the plots, in reading order; what there is nothing of is left out."""
     yield Section("What happened", tuple(_summary(record)))
     yield Section("Waves", table=waves(record.waves))
+    tried = [wave for wave in record.waves if wave.rounds]
+    if tried:
+        yield Section("Before the policies were made live", table=_rounds(tried))
     found = [(wave, finding) for wave in record.waves for finding in wave.findings]
     unwell = [pair for pair in found if pair[1].outcome in UNWELL]
     if unwell:
@@ -87,6 +90,24 @@ def waves(found: Sequence[Wave]) -> Table:
             wave.outcome,
         )
         for wave in found
+    ]
+    return Table(head, tuple(rows))
+
+
+def _rounds(found: Sequence[Wave]) -> Table:
+    """One row per round: what share of the new flows the staged policies judged, and how that went."""
+    head = ("wave", "stage", "share", "duration", "flows", "denied", "errors", "result")
+    rows = [
+        (
+            str(wave.number),
+            "shared" if done.share else "compared",
+            f"{done.share} %",
+            duration(done.seconds),
+            *(_number(count) for count in (done.flows, done.denied, done.errors)),
+            done.outcome,
+        )
+        for wave in found
+        for done in wave.rounds
     ]
     return Table(head, tuple(rows))
 

@@ -4,7 +4,8 @@
 
 A record is JSON: `{"kind": "RolloutRecord", "id", "subject", "state", "why", "started", "ended", "plan", "waves":
 [{"number", "stage", "hosts", "exposure", "started", "ended", "bake_s", "verdict": {"outcome", "findings"},
-"figures": {name: number}, "series": [{"metric", "unit", "changed_at", "canaries", "controls"}]}], "hosts": {name:
+"figures": {name: number}, "series": [{"metric", "unit", "changed_at", "canaries", "controls"}], "rounds": [{"share",
+"seconds", "flows", "denied", "errors", "outcome"}]}], "hosts": {name:
 {"state", "before", "after", "note"}}, "approvals", "events", "chain_ok"}`. Times are seconds since 1970; series map a
 host to its points `[seconds, value]`, in seconds since the bake began, as is `changed_at`.
 """
@@ -49,6 +50,18 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Round:
+    """What staged policies did before they were made live: `share` percent of the new flows were theirs, 0: none."""
+
+    share: int
+    seconds: float
+    flows: int | None
+    denied: int | None
+    errors: int
+    outcome: str
+
+
+@dataclass(frozen=True)
 class Wave:
     number: int
     stage: str
@@ -61,6 +74,7 @@ class Wave:
     findings: tuple[Finding, ...]
     figures: Mapping[str, float]
     series: tuple[Series, ...]
+    rounds: tuple[Round, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -151,6 +165,18 @@ def _wave(doc: Mapping[str, Any]) -> Wave:
         findings=tuple(_finding(finding) for finding in verdict.get("findings", ())),
         figures=dict(doc.get("figures", {})),
         series=tuple(_series(series) for series in doc.get("series", ())),
+        rounds=tuple(_round(found) for found in doc.get("rounds", ())),
+    )
+
+
+def _round(doc: Mapping[str, Any]) -> Round:
+    return Round(
+        share=int(doc["share"]),
+        seconds=float(doc["seconds"]),
+        flows=doc.get("flows"),
+        denied=doc.get("denied"),
+        errors=int(doc["errors"]),
+        outcome=_text(doc["outcome"]),
     )
 
 
