@@ -197,15 +197,19 @@ def release_transaction(found: guard.Transaction | None, now_ms: int) -> dict[st
 
 
 def _totals(agent: Agent) -> dict[str, dict[str, int]]:
-    """Packets per direction: allowed + denied = seen; `audited` of the allowed would be denied in protect."""
+    """Packets per direction: allowed + denied = seen; `audited` of the allowed would be denied in protect; `revoked` of
+    the denied are of flows that were alive when another policy became live."""
     counted = agent.kernel.counters()
     totals = {}
     for direction in abi.Direction:
-        sums = {"allowed": 0, "denied": 0, "audited": 0}
+        sums = {"allowed": 0, "denied": 0, "audited": 0, "revoked": 0}
         for bank, reason in itertools.product(abi.Bank, abi.Reason):
             packets = counted[abi.counter_index(direction, reason, bank)][0]
             sums["denied" if abi.dropped(reason, bank) else "allowed"] += packets
             sums["audited"] += packets if bank is abi.Bank.AUDITED else 0
+            sums["revoked"] += (
+                packets if reason is abi.Reason.REVOKED and abi.dropped(reason, bank) else 0
+            )
         totals[direction.name.lower()] = sums
     return totals
 

@@ -176,6 +176,38 @@ def test_expected_difference_is_taken_off(expected):
     assert "1 new flows" in said(staged([expected], allow_to_deny=5))
 
 
+def made_live(before, after, **fields):
+    """So many packets of live flows had been refused on c0 before a policy was made live, and after its bake."""
+    case = evidence(wave=1, controls=0)
+    for looks, packets in ((case.before, before), (case.after, after)):
+        ways = {"ingress": {"revoked": packets}, "egress": {"revoked": 2}}
+        looks["c0"] = copy.deepcopy(looks["c0"])
+        looks["c0"]["status"]["counters"] = ways
+        looks["c0"]["status"]["policy"]["digest"] = "cd34"
+    return replace(case, digests={"c0": "cd34"}, **fields)
+
+
+def test_live_flow_that_is_cut_off_fails_the_policy():
+    assert "live flows cut off: 3 packets of live flows were refused, allowed 0" in said(
+        made_live(7, 10)
+    )
+    assert judge(made_live(7, 7), GATES).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        (made_live(7, 10, expected=({"peer": "web"},)), "the policy is meant to close something"),
+        (made_live(7, 3), "c0 did not count it through"),
+        (evidence(wave=1, controls=0), "no policy was made live"),
+    ],
+)
+def test_live_flows_are_not_judged_where_that_says_nothing(case, why):
+    found = judge(case, GATES)
+    assert found.outcome is Outcome.PASS
+    assert ("live flows cut off", why) in found.not_judged
+
+
 def shared(flows=1000, refused=10, *, others=10, **fields):
     """So many new flows were the staged policy's on c0, and 1,000 the live one's."""
     case = replace(staged(), **fields)

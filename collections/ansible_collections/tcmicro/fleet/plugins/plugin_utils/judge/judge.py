@@ -8,7 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import limits, peers, staged
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import (
+    ended,
+    limits,
+    peers,
+    staged,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.controls import against_controls
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence import (
     Evidence,
@@ -99,7 +104,9 @@ def _judge_metric(
     wave: list[Subject],
     controls: list[Subject],
 ) -> Found:
-    if metric.level is Level.STAGED:
+    if ended.REVOKED in metric.values:
+        yield from ended.judge(metric, evidence)
+    elif metric.level is Level.STAGED:
         yield from staged.judge(metric, evidence, gates.comparison)
     elif metric.level is Level.PEERS:
         yield from peers.judge(metric, evidence, gates.comparison)
