@@ -57,29 +57,6 @@ def test_sizes_are_read_from_groups_and_never_zero():
     assert course.batches({}, "tcmicro_wave") == [1]
 
 
-def test_newest_wave_goes_back_first():
-    assert course.order_back(record()) == [["web1", "web2"], ["db1"]]
-
-
-def test_failing_hosts_go_back_before_all_others():
-    finding = {"host": "db1", "outcome": "fail", "text": "2 restarts"}
-    judged = record(verdicts=({"wave": 2, "findings": [finding]},))
-    assert course.order_back(judged) == [["db1"], ["web1", "web2"]]
-    lost = record(ROWS[0], ROWS[1], row("web2", 2, Host.LOST, "no contact"))
-    assert course.order_back(lost) == [["web2"], ["web1"], ["db1"]]
-
-
-def test_hosts_that_were_not_touched_or_are_back_are_left_alone():
-    left = record(row("db1", 1, Host.RESTORED), row("web1", 2), row("web2", 2, Host.PLANNED))
-    assert course.order_back(left) == [["web1"]]
-
-
-@pytest.mark.parametrize(("stuck", "of", "halted"), [(1, 2, False), (2, 10, False), (3, 10, True)])
-def test_taking_back_halts_above_a_fifth(stuck, of, halted):
-    rows = [row(f"h{n}", 1, Host.STUCK if n < stuck else Host.RESTORED) for n in range(of)]
-    assert course.halted(record(*rows)) is halted
-
-
 @pytest.mark.parametrize(
     ("found", "state", "says"),
     [

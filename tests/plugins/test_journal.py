@@ -14,6 +14,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
     chain,
     denylist,
     schema,
+    steps,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
     HostRow,
@@ -207,3 +208,50 @@ def test_journal_of_the_version_before_is_brought_to_this_one(tmp_path):
         old.execute("INSERT INTO rollouts VALUES ('r1','release','1','done','','{}','{}',1,2)")
         old.execute("INSERT INTO hosts VALUES ('r1','web1',1,0,'kept','1','0','{}','',0,NULL)")
     assert Journal(tmp_path).load("r1").hosts["web1"].ticket is None
+
+
+# --- the way back
+
+
+@pytest.fixture
+def stopping(journal):
+    """Twelve hosts that are to be taken back, four of them in another rack."""
+    hosts = [f"h{n}" for n in range(12)]
+    journal.begin("r1", "release", "0.1.1", {"bake": 5})
+    journal.plan("r1", {}, [row(host, 1) for host in hosts])
+    journal.done("r1", "keep", dict.fromkeys(hosts, (Host.KEPT, "")))
+    journal.state("r1", Rollout.STOPPING, "it was asked for")
+    return journal
+
+
+RACKS = {f"h{n}": "r1" if n < 8 else "r2" for n in range(12)}
+
+
+def take_back(journal, *hosts):
+    return steps.take_back(journal, {"rollout": "r1", "hosts": hosts, "domains": RACKS})
+
+
+def test_rack_in_which_taking_back_fails_is_left_alone(stopping):
+    assert take_back(stopping, "h0", "h1", "h8")["hosts"] == ["h0", "h1", "h8"]
+    stuck = (Host.STUCK, "it runs release 0.1.1")
+    stopping.done("r1", "back", {"h0": stuck, "h1": stuck, "h8": (Host.RESTORED, "")})
+    assert take_back(stopping, "h2", "h3", "h9") == {"next": "back", "hosts": ["h9"]}
+    left = stopping.load("r1").hosts["h2"]
+    assert (left.state, left.failure) == (Host.KEPT, "left alone: taking back fails in r1")
+
+
+def test_taking_back_stops_where_it_fails_on_too_many(stopping):
+    take_back(stopping, "h0", "h8", "h9")
+    stopping.done("r1", "back", dict.fromkeys(("h0", "h8", "h9"), (Host.STUCK, "")))
+    assert take_back(stopping, "h1") == {"next": "stop"}
+    assert stopping.load("r1").state is Rollout.HALTED
+
+
+def test_policy_a_host_was_taken_back_to_is_known_until_something_else_is_done(journal):
+    begin = {"r1": Host.RESTORED, "r2": Host.KEPT}
+    for number, (rollout, state) in enumerate(begin.items()):
+        journal.begin(rollout, "policy", "d1", {})
+        journal.plan(rollout, {}, [row("web1", 1), row("db1", 1)])
+        journal.done(rollout, "back", {"web1": (state, "")})
+        assert journal.taken_back_to("web1") == ("0.1.0" if number == 0 else "")
+    assert journal.taken_back_to("db1") == ""

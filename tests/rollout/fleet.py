@@ -116,6 +116,15 @@ class Fleet:
         document = {"all": {"children": {"tcmicro": group}}}
         (self.folder / "inventory.json").write_text(json.dumps(document))
 
+    def racks(self, racks: dict[str, str]) -> None:
+        """Say in the inventory where hosts stand."""
+        path = self.folder / "inventory.json"
+        document = json.loads(path.read_text())
+        hosts = document["all"]["children"]["tcmicro"]["hosts"]
+        for host, rack in racks.items():
+            hosts[host]["tcmicro_rack"] = rack
+        path.write_text(json.dumps(document))
+
     def policies(self, port: int) -> dict[str, str]:
         """Policies that open a port on every host, with what rules now kept as a bundle; the digests there are."""
         (self.folder / "policies").mkdir(exist_ok=True)

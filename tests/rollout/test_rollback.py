@@ -11,6 +11,7 @@ import pytest
 from tests.rollout.fleet import CANARY, LIMIT_S, NEW, OLD
 
 DONE = Future()
+POLICIES = ("-e", "policy=true", "-e", "bake=0", "-e", "stage=0", "-e", "waves=[50,100]")
 
 
 def done(fleet):
@@ -88,6 +89,32 @@ def unfinished(*words):
     return scenario
 
 
+def policies_out(*words, twice=False, **hosts):
+    """Policies that reached everybody, then rollback.yml by the hosts' own records, which may run twice."""
+
+    def scenario(fleet):
+        fleet.policies(80)
+        rolled = fleet.run("canary", *POLICIES)
+        assert rolled.code == 0, rolled.output
+        for host, faults in hosts.items():
+            fleet.script(host, **faults)
+        first = fleet.run("rollback", "-e", "policy=true", *words)
+        return fleet.run("rollback", "-e", "policy=true", *words) if twice else first
+
+    return scenario
+
+
+def in_racks(fleet):
+    """Three of the four hosts in one rack."""
+    begin(fleet)
+    fleet.racks({"h1": "r1", "h2": "r1", "h3": "r1", "h4": "r2"})
+    return fleet.run("rollback")
+
+
+def two_ways(fleet):
+    return fleet.run("rollback", "-e", "policy=true", "-e", "release=0.1.0")
+
+
 SCENARIOS = {
     "done": done,
     "rollout": rolled_out("-e", "rollout=ID"),
@@ -99,6 +126,11 @@ SCENARIOS = {
     "spoilt journal": rolled_out(before=spoil_journal),
     "one out of reach": rolled_out("-e", "rollout=ID", before=lambda fleet: fleet.down("h2")),
     "two stuck": rolled_out("-e", "rollout=ID", before=stuck),
+    "policies": policies_out(),
+    "policies twice": policies_out(twice=True),
+    "policies, limit": policies_out("--limit", "h2"),
+    "two ways": two_ways,
+    "in racks": in_racks,
     "denied": again(),
     "allowed": again("-e", "allow_denied=DIGEST"),
     "two controllers": two_controllers,
@@ -190,3 +222,45 @@ def test_rollout_that_has_not_ended_is_not_passed_over(after):
         ("abandoned",),
         ("done",),
     ]
+
+
+# --- policies, by the hosts' own records
+
+
+def digests(fleet):
+    return {host: fleet.state(host)["digest"] for host in fleet.hosts}
+
+
+@pytest.mark.parametrize("name", ["policies", "policies twice"])
+def test_policies_go_back_to_what_each_host_had_before(after, name):
+    fleet, outcome = after(name)
+    assert outcome.code == 0, outcome.output
+    assert digests(fleet) == dict.fromkeys(fleet.hosts, "ab12")
+    assert outcome.says("taken back, as asked: the policy before")
+    assert outcome.says("restored to ab12: h1, h2, h3, h4")
+
+
+def test_second_time_takes_no_policy_forward_again(after):
+    fleet, _ = after("policies twice")
+    assert [len(fleet.calls(host, "apply policy")) for host in fleet.hosts] == [2] * 4
+
+
+def test_policy_of_one_host_goes_back_alone(after):
+    fleet, outcome = after("policies, limit")
+    assert outcome.code == 0, outcome.output
+    found = digests(fleet)
+    assert found.pop("h2") == "ab12"
+    assert "ab12" not in found.values()
+
+
+def test_two_ways_back_are_refused(after):
+    fleet, outcome = after("two ways")
+    assert outcome.code == 2
+    assert outcome.says("name one of -e rollout=ID, -e release=0.1.0, -e policy=true")
+    assert not any(fleet.calls(host) for host in fleet.hosts)
+
+
+def test_hosts_of_one_rack_go_back_one_after_the_other(after):
+    fleet, outcome = after("in racks")
+    assert outcome.code == 0, outcome.output
+    assert fleet.went_back() == [["h1", "h4"], ["h2"], ["h3"]]

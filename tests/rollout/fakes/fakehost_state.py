@@ -270,6 +270,8 @@ class Host:
             state="leased" if lease else "confirmed",
             deadline=time.time() + lease if lease else None,
         )
+        if not lease:
+            self.kept_policy()
         self.save()
         self.note("confirm policy")
         if self.script.get("policy") == "breaks":
@@ -286,6 +288,8 @@ class Host:
         if change["state"] == "reverted":
             return {"failed": True, "code": 8, "msg": "the kernel took it back already"}
         changed = change["state"] != "confirmed"
+        if changed:
+            self.kept_policy()
         self.end_policy("confirmed", change["digest"])
         self.note("commit policy", changed)
         return {
@@ -294,6 +298,12 @@ class Host:
             "generation": 1,
             "state": "committed",
         }
+
+    def kept_policy(self):
+        """What ruled before it is what it can go back to."""
+        former = self.state["policy_change"]["previous"]
+        number = self.state["generation"] - 1
+        self.state["previous"] = {"generation": number, "digest": former} if former else None
 
     def revert_policy(self, args):
         change = self.state["policy_change"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts, tables, way_back
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
     holding,
     opening,
@@ -37,6 +37,7 @@ ARGUMENTS = {
     "request": {"type": "dict", "default": {}},
     "extension": {"type": "int", "default": 0},
     "round": {"type": "dict", "default": {}},
+    "domains": {"type": "dict"},
     "patience_s": {"type": "int", "default": 3600},
 }
 
@@ -50,6 +51,11 @@ class ActionModule(OnceAction):
     REFUSALS = (JournalError, artifacts.ArtifactError)
 
     def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        if args["domains"] is None:
+            known = tables.of_hosts(
+                args["hosts"], task_vars.get("hostvars", {}), way_back.VARIABLES
+            )
+            args["domains"] = way_back.domains(known)
         where = args.pop("journal")
         if args["step"] in OPENINGS:
             return self._open(args["step"], where, args["request"])

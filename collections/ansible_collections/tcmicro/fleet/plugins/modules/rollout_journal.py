@@ -68,6 +68,9 @@ options:
     description: With V(staged), what the staged policies did, as the step before said; C(share), C(seconds) and C(extension) of it.
     type: dict
     default: {}
+  domains:
+    description: Failure domain of each host, as V(back) returned it; without, C(tcmicro_site) and C(tcmicro_rack) of O(hosts).
+    type: dict
   patience_s:
     description: With V(hold), how long the rollout is held before everything is taken back.
     type: int
@@ -118,6 +121,11 @@ assign:
   returned: with V(plan), V(back)
   type: list
   elements: dict
+hosts:
+  description: Hosts of the batch that are taken back.
+  returned: with V(take_back)
+  type: list
+  elements: str
 summary:
   description: How the rollout ended.
   returned: with V(finish)

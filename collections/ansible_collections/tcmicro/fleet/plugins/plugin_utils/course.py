@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate, looks
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import gate, looks, way_back
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import observation
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import HostRow, Record
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
@@ -23,7 +23,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import count,
 MORE_LOOKS = {"inconclusive": 2, "error": 1}  # after the first; then the wave has failed
 MARGIN_S = 300
 ASKED = "it was asked for"
-HALT_SHARE, HALT_LEAST = 0.2, 2
+POLICY_BEFORE = "the policy before"
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -53,34 +53,7 @@ def after_verdict(outcome: str, looks: int) -> str:
     return "judge" if looks <= MORE_LOOKS.get(outcome, 0) else "stop"
 
 
-# --- who goes back
-
-
-def order_back(record: Record) -> list[list[str]]:
-    """Batches of hosts to take back: those that failed, then the newest wave, then older ones."""
-    rows = [h for h in record.hosts.values() if h.state in TOUCHED and h.state is not Host.RESTORED]
-    failing = {h.host for h in rows if h.failure} | failed_hosts(record)
-    first = [h.host for h in rows if h.host in failing]
-    waves = sorted({h.wave for h in rows}, reverse=True)
-    rest = [[h.host for h in rows if h.wave == n and h.host not in failing] for n in waves]
-    return [batch for batch in [first, *rest] if batch]
-
-
-def failed_hosts(record: Record) -> set[str]:
-    """Hosts that a verdict named."""
-    return {
-        finding["host"]
-        for verdict in record.verdicts
-        for finding in verdict.get("findings", ())
-        if finding.get("host") and finding.get("outcome") == "fail"
-    }
-
-
-def halted(record: Record) -> bool:
-    """Whether taking back fails as a whole: on more than a fifth of the hosts, and on more than one of them."""
-    touched = [row for row in record.hosts.values() if row.state in TOUCHED]
-    stuck = [row for row in touched if row.state is Host.STUCK]
-    return len(stuck) >= HALT_LEAST and len(stuck) > HALT_SHARE * len(touched)
+# --- who is back
 
 
 def attest(record: Record, row: HostRow, result: Any, look: Look | None) -> tuple[Host, str]:
@@ -102,7 +75,7 @@ def attest(record: Record, row: HostRow, result: Any, look: Look | None) -> tupl
 
 def ended(record: Record) -> Rollout:
     """The state of a rollout whose hosts were to be taken back."""
-    if record.state is Rollout.HALTED or halted(record):
+    if record.state is Rollout.HALTED or way_back.halted(record):
         return Rollout.HALTED
     touched = [row for row in record.hosts.values() if row.state in TOUCHED]
     back = all(row.state is Host.RESTORED for row in touched)
@@ -121,6 +94,8 @@ class Names:
     def __str__(self) -> str:
         if self.record.kind == "release":
             return self.record.subject
+        if self.record.subject == POLICY_BEFORE:
+            return POLICY_BEFORE
         return f"policies {self.record.subject[:12]}"
 
 

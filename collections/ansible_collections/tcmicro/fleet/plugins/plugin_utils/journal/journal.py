@@ -113,6 +113,15 @@ class Journal:
             row["ended"],
         )
 
+    def taken_back_to(self, host: str) -> str:
+        """The policy that the host was taken back to, if that is the last that a rollout did with it; else ""."""
+        query = (
+            "SELECT hosts.state, hosts.before FROM hosts JOIN rollouts ON rollouts.id = hosts.rollout "
+            "WHERE host = ? AND kind = 'policy' AND hosts.state != ? ORDER BY created DESC LIMIT 1"
+        )
+        found = self._rows(query, host, Host.PLANNED.value)
+        return str(found[0]["before"]) if found and found[0]["state"] == Host.RESTORED.value else ""
+
     def said(self, rollout: str) -> list[Said]:
         """What people said to it, in order."""
         rows = self._rows("SELECT * FROM said WHERE rollout = ? ORDER BY id", rollout)

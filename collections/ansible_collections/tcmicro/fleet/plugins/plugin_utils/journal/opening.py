@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.course import POLICY_BEFORE
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import (
     JournalError,
@@ -38,6 +39,12 @@ def open_back(
 ) -> dict[str, Any]:
     """A rollout to take back; one that no journal knows any more is taken back by what hosts have recorded themselves."""
     rollout, lost = str(where.get("rollout") or ""), not journal.recent(1)
+    policy, release = is_yes(request.get("policy")), str(request.get("release") or "")
+    if policy and (release or rollout):
+        raise JournalError(
+            "policy: what is taken back is a rollout, or a release, or the policies by each host's own record; name one of "
+            "-e rollout=ID, -e release=0.1.0, -e policy=true; nothing was changed"
+        )
     if rollout and not lost:
         record = journal.load(rollout)
         hint = f"taking back rollout {record.id} ({record.kind} {record.subject})"
@@ -53,8 +60,9 @@ def open_back(
     hint = f"taking back as rollout {name}, each host by its own record"
     if rollout:
         hint += f"; the journal is empty and knows nothing of rollout {rollout}"
-    subject = str(request.get("release") or "the release before")
-    return {"id": name, **named("release", subject), "new": True, "asked": True, "hint": hint}
+    subject = POLICY_BEFORE if policy else release or "the release before"
+    kind = "policy" if policy else "release"
+    return {"id": name, **named(kind, subject), "new": True, "asked": True, "hint": hint}
 
 
 RESULTS = {"release": "tcmicro_agent_installed", "policy": "tcmicro_policy_change"}
@@ -66,10 +74,14 @@ def named(kind: str, subject: str) -> dict[str, str]:
     return {"kind": kind, "subject": subject, "result": RESULTS[kind], "kept": KEPT[kind]}
 
 
+def is_yes(value: Any) -> bool:
+    return str(value or "").lower() not in FALSE
+
+
 def asked(request: Mapping[str, Any]) -> tuple[str, str]:
     """Kind and release that were asked for; exactly one of both kinds."""
     release = request.get("release")
-    policy = str(request.get("policy") or "").lower() not in FALSE
+    policy = is_yes(request.get("policy"))
     if bool(release) == policy:
         raise JournalError(
             "what is to be rolled out? Name one: -e release=0.1.1, or -e policy=true for the policies of the "
