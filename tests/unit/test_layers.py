@@ -75,7 +75,16 @@ JOIN = (
 SHELL = (*JOIN, *agent("apart", "daemon", "metrics", "cli", "workspace", "importers"))
 CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
 
-PURE_OF_JOURNAL = ("chain", "holds", "observation", "opening", "reconcile", "schema", "states")
+PURE_OF_JOURNAL = (
+    "chain",
+    "holds",
+    "observation",
+    "opening",
+    "reconcile",
+    "rounds",
+    "schema",
+    "states",
+)
 
 # The longest prefix of a module's name is its room.
 ROOMS = {
