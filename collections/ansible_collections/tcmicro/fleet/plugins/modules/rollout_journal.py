@@ -26,8 +26,10 @@ options:
     choices: [open, open_back, plan, retried, hold, change, staged, changed, judged, kept, ask_back, back, take_back, taken_back, finish]
   journal:
     description:
-      - With V(open) C(directory) of the journal, C(rollout) to go on with, C(abandon) for one that is not gone on with, and
-        C(allow_denied), a digest that failed before.
+      - With V(open) C(directory) of the journal, C(rollout) to go on with, C(rollout_as) for an id of the caller's own that is
+        begun or gone on with, C(stop_after) for the wave after which this run ends, C(abandon) for one that is not gone on
+        with, and C(allow_denied), a digest that failed before.
+      - With V(open_back) C(rollout_as) takes back what was begun under it, and nothing if nothing was.
       - Else what V(open) returned.
     type: dict
     required: true

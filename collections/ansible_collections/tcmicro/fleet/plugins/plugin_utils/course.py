@@ -103,6 +103,21 @@ def complete(record: Record) -> bool:
     return bool(record.waves) and all(state is Wave.PASSED for state in record.waves.values())
 
 
+def as_far_as(record: Record, last: int) -> bool:
+    """Whether a rollout goes on and every wave up to that one has passed; not, where 0 stands for no wave."""
+    waves = [state for number, state in record.waves.items() if number <= last]
+    return record.state is Rollout.RUNNING and bool(waves) and set(waves) == {Wave.PASSED}
+
+
+def waits(record: Record, last: int) -> str:
+    """What is said of a rollout that was to end after a wave and did."""
+    name, hosts = Names(record), [row for row in record.hosts.values() if row.wave <= last]
+    return (
+        f"rollout of {name} passed wave {last} of {len(record.waves)}, {count(hosts)} have it; go on with "
+        f"-e rollout={record.id}, or take it back: playbooks/rollback.yml -e rollout={record.id}"
+    )
+
+
 def summary(record: Record) -> str:
     """One line: why it stopped first, then who was touched, restored and left alone."""
     name, waves = Names(record), len(record.waves)

@@ -122,6 +122,9 @@ class Journal:
         found = self._rows(query, host, Host.PLANNED.value)
         return str(found[0]["before"]) if found and found[0]["state"] == Host.RESTORED.value else ""
 
+    def knows(self, rollout: str) -> bool:
+        return bool(self._rows("SELECT id FROM rollouts WHERE id = ?", rollout))
+
     def said(self, rollout: str) -> list[Said]:
         """What people said to it, in order."""
         rows = self._rows("SELECT * FROM said WHERE rollout = ? ORDER BY id", rollout)

@@ -52,8 +52,9 @@ Answer = dict[str, Any]
 def plan(journal: Journal, given: Given) -> Answer:
     """Write down a new rollout with its plan; or find out where the hosts of one stand that is gone on with."""
     rollout = given["rollout"]
+    last = given.get("stop_after", 0)
     if given["resume"]:
-        return resume(journal, rollout, given["looks"])
+        return resume(journal, rollout, given["looks"], last)
     waves, looks, kind = waves_of(given["plan"]), given["looks"], given["kind"]
     wanted = {
         h: given["wanted"].get(h) or given["subject"] for wave in waves for h in wave["hosts"]
@@ -73,7 +74,7 @@ def plan(journal: Journal, given: Given) -> Answer:
         journal.plan(rollout, given["plan"], hosts)
         if given["allow_denied"]:
             denylist.lift(journal, rollout, given["allow_denied"])
-    return standing(journal.load(rollout))
+    return standing(journal.load(rollout), last)
 
 
 def waves_of(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -95,7 +96,7 @@ def digest_of(wanted: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def resume(journal: Journal, rollout: str, looks: Mapping[str, Any]) -> Answer:
+def resume(journal: Journal, rollout: str, looks: Mapping[str, Any], last: int = 0) -> Answer:
     """Every host says where it is; what to do with it stands in the table of reconcile.py."""
     record = journal.load(rollout)
     if record.state not in OPEN:
@@ -114,7 +115,7 @@ def resume(journal: Journal, rollout: str, looks: Mapping[str, Any]) -> Answer:
         if retried:
             journal.retry(rollout, retried)
     again = [host for host, d in found.items() if d.do is Do.AGAIN]
-    return {**standing(journal.load(rollout)), "again": again}
+    return {**standing(journal.load(rollout), last), "again": again}
 
 
 STATES = {
@@ -151,9 +152,10 @@ def retried(journal: Journal, given: Given) -> Answer:
     return {}
 
 
-def standing(record: Record) -> Answer:
-    """Where a rollout stands, as the plays need it."""
-    left = [n for n, state in record.waves.items() if state is not Wave.PASSED]
+def standing(record: Record, last: int = 0) -> Answer:
+    """Where a rollout stands, as the plays need it. `last`: the wave after which this run ends, 0 for none."""
+    wanted = [n for n in record.waves if not last or n <= last]
+    left = [n for n in wanted if record.waves[n] is not Wave.PASSED]
     going = record.state is Rollout.RUNNING
     bake = int(record.request.get("bake", 0))
     return {
@@ -480,11 +482,14 @@ def finish(journal: Journal, given: Given) -> Answer:
         journal.state(record.id, Rollout.DONE, "")
     elif record.state is Rollout.STOPPING:
         journal.state(record.id, course.ended(record), "")
-    record = journal.load(record.id)
+    record, last = journal.load(record.id), given.get("stop_after", 0)
+    asked_back = given["asked"] and record.state is Rollout.BACK
+    waits = course.as_far_as(record, last)
+    summary = course.waits(record, last) if waits else course.summary(record)
     return {
         "state": record.state.value,
-        "passed": record.state is Rollout.DONE or (given["asked"] and record.state is Rollout.BACK),
-        "summary": course.summary(record) if not given["check"] else "checked; nothing was changed",
+        "passed": record.state is Rollout.DONE or asked_back or waits,
+        "summary": summary if not given["check"] else "checked; nothing was changed",
     }
 
 
