@@ -31,6 +31,7 @@ demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to
 test: needs-root check artifact ## Run every test but test-kernels (root; about 50 minutes)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	pytest tests/rollout --junit-xml=build/junit-rollout.xml
+	pytest tests/awx --junit-xml=build/junit-awx.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
 

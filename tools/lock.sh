@@ -7,10 +7,11 @@ cd "$(dirname "$0")/../requirements"
 venv=../build/lock-venv
 [[ -x $venv/bin/uv ]] || { /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install --quiet uv; }
 
-pin() { # PYTHON INPUT
+pin() { # PYTHON INPUT [WORDS]
 	"$venv/bin/uv" pip compile --quiet --upgrade --universal --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --python-version "$1" "$2.in" -o "$2.lock"
+		--no-emit-index-url --no-emit-find-links --python-version "$1" "${@:3}" "$2.in" -o "$2.lock"
 }
 
 pin 3.9 agent
 pin 3.11 dev
+pin 3.11 awx --no-deps
