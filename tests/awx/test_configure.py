@@ -102,13 +102,14 @@ def test_site_that_is_not_described_is_refused_before_anything_is_made(configure
         assert stub.state.calls == []
 
 
-def test_check_says_what_would_be_made_and_makes_nothing(made, configure):
+def test_check_says_what_would_be_changed_and_changes_nothing(made, configure):
     state, _ = made
     with Stub() as stub:
         stub.state = state
-        state.settings["AWX_ISOLATION_SHOW_PATHS"] = []
-        state.named("organizations", "tcmicro")["description"] = "somebody else's"
+        state.named("schedules", "tcmicro nightly status")["enabled"] = False
         calls = len(state.calls)
         code, output = configure(stub, "--check", "--start-at-task", "Schedules")
         assert code == 0, output
+        assert changed(output) == 1
         assert len(state.calls) == calls
+        assert state.named("schedules", "tcmicro nightly status")["enabled"] is False
