@@ -59,13 +59,23 @@ def cancelled_and_gone_on_with(fleet):
     """With the bake that the rollout was begun with."""
     slow = {**QUICK, "bake": 15}
     job = fleet.launch("tcmicro-rollout-waves", **slow, cancel=lambda: fleet.applied() == HOSTS[:2])
-    return job, fleet.launch("tcmicro-canary", rollout=OWN)
+    resumed = fleet.launch("tcmicro-canary", rollout=OWN)
+    return job, resumed, fleet.releases(), fleet.launch("tcmicro-rollback", rollout=OWN)
 
 
 def cancelled_early(fleet):
     """Before it has begun a rollout."""
     job = fleet.launch("tcmicro-rollout-waves", **QUICK, cancel=lambda: True)
     return job, fleet.launch("tcmicro-rollout-back")
+
+
+def policies(fleet):
+    """Which are others in git by the time that somebody approves."""
+    answers = {"policy": "true", "bake": 0, "stage": 0, "waves": "50, 100"}
+    fleet.policies(80)
+    jobs = [fleet.launch("tcmicro-rollout-waves", **answers, stop_after=1)]
+    fleet.policies(81)
+    return [*jobs, fleet.launch("tcmicro-rollout-waves", **answers)]
 
 
 def not_ready(fleet):
@@ -84,6 +94,7 @@ SCENARIOS = {
         cancelled_and_left,
         cancelled_and_gone_on_with,
         cancelled_early,
+        policies,
         not_ready,
     )
 }
@@ -156,11 +167,12 @@ def test_job_that_is_cancelled_and_left_leaves_no_host_behind(after):
     assert releases == dict.fromkeys(HOSTS, OLD)
 
 
-def test_job_that_is_cancelled_is_gone_on_with_by_a_person(after):
-    fleet, (job, resumed) = after("cancelled_and_gone_on_with")
-    assert (job.status, resumed.status) == ("canceled", "successful")
+def test_job_that_is_cancelled_is_gone_on_with_and_later_taken_back_by_people(after):
+    fleet, (job, resumed, releases, back) = after("cancelled_and_gone_on_with")
+    assert (job.status, resumed.status, back.status) == ("canceled", "successful", "successful")
     assert fleet.applies() == dict.fromkeys(HOSTS, 1)
-    assert fleet.releases() == dict.fromkeys(HOSTS, NEW)
+    assert releases == dict.fromkeys(HOSTS, NEW)
+    assert fleet.releases() == dict.fromkeys(HOSTS, OLD)
 
 
 def test_job_that_is_cancelled_before_it_began_takes_nobody_back(after):
@@ -169,6 +181,16 @@ def test_job_that_is_cancelled_before_it_began_takes_nobody_back(after):
     assert back.status == "successful"
     assert back.says(f"nothing was begun as rollout {OWN}")
     assert fleet.touched() == []
+
+
+def test_policies_that_were_approved_are_those_of_the_canary(after):
+    fleet, jobs = after("policies")
+    assert [job.status for job in jobs] == ["successful", "successful"]
+    has = {host: fleet.state(host)["digest"] for host in HOSTS}
+    assert dict(fleet.journal("SELECT host, wanted FROM hosts")) == has
+    for host, digest in has.items():
+        bundle = (fleet.folder / f"bundles/{digest}.json").read_text()
+        assert '"first":80' in bundle.replace(" ", ""), host
 
 
 def test_preflight_names_the_hosts_that_are_not_ready(after):
