@@ -1,5 +1,7 @@
-"""Policies of the inventory in waves over real hosts: a good one is kept by everybody, shares of live traffic meet it first, and
-one that cuts a live connection is stopped in its first wave and taken back."""
+"""Policies of the inventory in waves over real hosts, shares of live traffic first.
+
+A good one is kept by everybody; one that cuts a live connection is stopped in its first wave and taken back.
+"""
 
 from __future__ import annotations
 
