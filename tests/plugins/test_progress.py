@@ -136,6 +136,7 @@ def test_look_that_ends_the_bake_is_told_and_the_countdown_ends():
 def test_open_verdict_bakes_once_more():
     found = after(step("changed", **JUDGE), gate("inconclusive"), step("judged", **JUDGE))
     assert [event["event"] for event in found] == ["changed", "bake", "gate", "bake"]
+    assert shown(found[2]) == ["[wave 1] gate: inconclusive"]
 
 
 def test_wave_that_passes_and_one_that_does_not():
@@ -152,10 +153,38 @@ def test_wave_that_passes_and_one_that_does_not():
         assert (stopped["event"], stopped["passed"]) == ("end_of_wave", False)
 
 
+ROUND = {"compare": ["h1"], "share": 0, "seconds": 60}
+
+
+def test_policies_are_tried_in_rounds_with_growing_shares():
+    opened = step("open", **{**OPENED, "kind": "policy", "subject": ""})
+    larger = step("staged", **{**ROUND, "next": "again", "share": 5, "seconds": 30})
+    found = told(
+        *(opened, BEGUN[1], step("hold", **HELD), step("change", next="judge", **ROUND)),
+        *(pause(60), gate("pass"), larger, pause(15), pause(15), gate("pass")),
+        step("staged", **{**ROUND, "next": "judge", "share": 5}),
+    )
+    assert shown(*found)[3:] == [
+        "[wave 1] staged policies are compared: 60 s",
+        "[wave 1] gate of the staged policies: pass",
+        "[wave 1] staged policies judge 5 % of the new flows: 30 s",
+        "[wave 1] bake: 15 s left",
+        "[wave 1] gate of the staged policies: pass",
+    ]
+
+
+def test_a_release_is_not_compared_first():
+    assert after(step("change", next="judge", **ROUND)) == []
+
+
 def test_staging_does_not_count_as_a_change():
     staged = act("h1", action="policy_stage", changed=True)
-    found = after(staged, gate("pass"), step("staged", next="judge"), step("changed", **JUDGE))
-    assert [event.get("act") for event in found[:1]] == ["stage"]
+    tried = step("staged", **{**ROUND, "next": "again"})
+    found = after(
+        *(tried, staged, gate("pass"), step("staged", next="judge"), step("changed", **JUDGE))
+    )
+    assert [event.get("act") for event in found[:2]] == [None, "stage"]
+    assert "[wave 1] gate of the staged policies: pass" in shown(*found)
     [changed] = [event for event in found if event["event"] == "changed"]
     assert changed["changed"] == 0
     assert shown(changed) == ["[wave 1] apply: nothing to change"]

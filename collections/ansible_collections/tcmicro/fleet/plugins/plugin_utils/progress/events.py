@@ -36,10 +36,13 @@ class Heard:
 
 @dataclass
 class Progress:
-    """Where a rollout is, by the results heard until now. `doing`: what is done to the hosts of the wave."""
+    """Where a rollout is, by the results heard until now. `doing`: what is done to the hosts of the wave; `judging`: a
+    policy that is only staged, or the change."""
 
     rollout: str = ""
+    kind: str = ""
     doing: str = "again"
+    judging: str = "change"
     wave: int | None = None
     bake_s: int = 0
     left_s: int = 0
@@ -93,7 +96,8 @@ class Progress:
         elif not early or outcome == "fail":
             self.left_s = 0 if early else self.left_s
             reasons = list(heard.result.get("reasons", ()))
-            yield self._of_wave("gate", outcome=outcome, reasons=reasons, early=early)
+            known = {"of": self.judging, "outcome": outcome, "reasons": reasons, "early": early}
+            yield self._of_wave("gate", **known)
 
     def _baked(self, seconds: int) -> Events:
         self.left_s = max(0, self.left_s - seconds)
@@ -103,8 +107,9 @@ class Progress:
     # --- steps of the journal
 
     def _opened(self, answer: Mapping[str, Any]) -> Events:
-        known = {key: str(answer.get(key, "")) for key in ("kind", "subject")}
-        yield self._event("begin", **known, resumed=bool(answer.get("resume")))
+        self.kind, subject = str(answer.get("kind", "")), str(answer.get("subject", ""))
+        resumed = bool(answer.get("resume"))
+        yield self._event("begin", kind=self.kind, subject=subject, resumed=resumed)
 
     def _plan(self, answer: Mapping[str, Any]) -> Events:
         self.bake_s = int(answer.get("bake", 0))
@@ -128,13 +133,22 @@ class Progress:
 
     def _change(self, answer: Mapping[str, Any]) -> Events:
         self.doing = "keep" if answer["next"] == "keep" else "apply"
-        yield from ()
+        if self.kind == "policy" and answer["next"] == "judge" and answer.get("compare"):
+            yield self._round(answer)
 
     def _staged(self, answer: Mapping[str, Any]) -> Events:
         self.tally.clear()
+        if answer["next"] == "again":
+            yield self._round(answer)
         yield from self._stopped(answer)
 
+    def _round(self, answer: Mapping[str, Any]) -> Event:
+        """The staged policies judge so many percent of the new flows."""
+        self.judging, self.left_s = "staged", int(answer["seconds"])
+        return self._of_wave("staged", share=int(answer["share"]), left_s=self.left_s)
+
     def _changed(self, answer: Mapping[str, Any]) -> Events:
+        self.judging, self.left_s = "change", 0
         counts = {name: self.tally[name] for name in ("changed", "unchanged", FAILED, UNREACHABLE)}
         yield self._of_wave("changed", **counts)
         yield from self._bake(answer)

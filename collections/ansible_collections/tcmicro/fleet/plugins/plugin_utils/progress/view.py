@@ -68,9 +68,15 @@ def _bake(event: Event) -> Iterator[Line]:
     yield Line(f"bake: {event['left_s']} s left")
 
 
+def _staged(event: Event) -> Iterator[Line]:
+    doing = f"judge {event['share']} % of the new flows" if event["share"] else "are compared"
+    yield Line(f"staged policies {doing}: {event['left_s']} s")
+
+
 def _gate(event: Event) -> Iterator[Line]:
     mood = Mood.WELL if event["outcome"] == "pass" else Mood.UNWELL
-    yield Line(f"gate: {event['outcome']}{', the bake ends early' * event['early']}", mood)
+    what = "gate of the staged policies" if event["of"] == "staged" else "gate"
+    yield Line(f"{what}: {event['outcome']}{', the bake ends early' * event['early']}", mood)
     yield from (Line(f"gate:   {reason}", mood) for reason in event["reasons"])
 
 
@@ -100,6 +106,7 @@ SHOWN: dict[str, Callable[[Event], Iterator[Line]]] = {
     "host": _host,
     "changed": _changed,
     "bake": _bake,
+    "staged": _staged,
     "gate": _gate,
     "end_of_wave": _end_of_wave,
     "back": _back,
