@@ -12,7 +12,7 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels molecule-vm check format keys artifact bpf lab-up lab-down lab-status bench bench-rollout lock clean clean-lab clean-kernels clean-vms
+.PHONY: help setup demo test test-kernels molecule-vm check format keys artifact bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench: needs-root setup bpf ## Measure against nothing, nftables and iptables: b
 
 bench-rollout: setup ## How often the gates of a rollout are right and wrong, over simulated fleets (QUICK=1: fewer)
 	@PYTHONPATH=.:collections python -m tests.bench_rollout
+
+bench-fleet: needs-root setup ## What a policy push and a wave cost, in pings, on a lab with the agent: build/bench-fleet.json (HOSTS=40)
+	@PYTHONPATH=.:collections python -m tests.bench_fleet $(if $(filter file,$(origin HOSTS)),,--hosts $(HOSTS))
 
 lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes
 	@tools/lock.sh
