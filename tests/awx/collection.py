@@ -19,6 +19,7 @@ def collections() -> Path:
     """A folder for ANSIBLE_COLLECTIONS_PATH with this one collection; downloaded once for a lock."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     place = ROOT / "build" / f"awx-{digest}"
+    place.parent.mkdir(exist_ok=True)
     if not place.exists():
         with tempfile.TemporaryDirectory(dir=place.parent) as folder:
             _take_out(_download(Path(folder)), Path(folder) / "made")
