@@ -26,12 +26,13 @@ NOT_ASKED_BY = {
     "tcmicro-rollback": {
         "rollout_as": "people take a rollout back by its id",
         "release": "going back by a host's own record takes everybody; that is for a terminal",
+        "policy": "the same",
     },
     "tcmicro-rollout-waves": {
         "rollout": "rollout_as goes on with it",
         "abandon": "a person decides that, in tcmicro-canary",
     },
-    "tcmicro-rollout-back": {"rollout": "it has rollout_as", "release": "it has rollout_as"},
+    "tcmicro-rollout-back": dict.fromkeys(("rollout", "release", "policy"), "it has rollout_as"),
 }
 
 
@@ -113,5 +114,9 @@ def test_every_playbook_passes_the_syntax_check():
 
 def test_there_is_a_template_for_every_playbook_that_people_run():
     shipped = {f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml")}
-    inner = {"playbooks/lab.yml", "playbooks/take_back.yml", "playbooks/plan.yml"}
+    inner = {"playbooks/lab.yml", "playbooks/lab_vm.yml"}  # of the developer's machine
+    inner |= {
+        "playbooks/take_back.yml",
+        "playbooks/plan.yml",
+    }  # the former is a part, the latter is in every rollout
     assert shipped - inner <= {template["playbook"] for template in TEMPLATES}
