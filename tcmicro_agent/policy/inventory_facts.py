@@ -8,6 +8,9 @@ from typing import Any
 
 Variables = Mapping[str, Any]
 
+# Groups by what a host was seen to run, of the inventory plugin tcmicro.fleet.state. They are nothing to write policies
+# over: every bundle would change with a status run, and change them in turn.
+STATE_PREFIX = "tcmicro_state_"
 PLACES = {"controller": "tcmicro_controller_addresses", "resolvers": "tcmicro_resolvers"}
 
 
@@ -18,7 +21,11 @@ def inventory_document(hostvars: Mapping[str, Variables], hosts: Iterable[str]) 
 
 def _host(variables: Variables) -> dict[str, Any]:
     return {
-        "groups": [str(group) for group in variables.get("group_names") or ()],
+        "groups": [
+            str(group)
+            for group in variables.get("group_names") or ()
+            if not str(group).startswith(STATE_PREFIX)
+        ],
         "labels": _labels(variables.get("tcmicro_labels") or {}),
         "addresses": addresses(variables),
         **{key: variables[name] for key, name in PLACES.items() if variables.get(name) is not None},

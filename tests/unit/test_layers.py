@@ -196,6 +196,7 @@ ROOMS = {
     ),
     f"{FLEET}.action": Room(CONTROLLER),
     f"{FLEET}.filter": Room(CONTROLLER),
+    f"{FLEET}.inventory": Room((*BASE, "ansible", f"{FLEET}.plugin_utils")),
     f"{FLEET}.callback": Room(("ansible", f"{FLEET}.plugin_utils")),
 }
 

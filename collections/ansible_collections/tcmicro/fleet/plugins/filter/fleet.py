@@ -9,11 +9,16 @@ from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import course, looks, tables
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
+    course,
+    fleet_state,
+    looks,
+    tables,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages as cumulative
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
 
-ERRORS = (RolloutError, tables.FailsafeError, ValueError)
+ERRORS = (RolloutError, tables.FailsafeError, fleet_state.StateError, ValueError)
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,6 +48,7 @@ class FilterModule:
             "bake_pauses": plain(looks.bake_pauses),
             "findings": plain(tables.findings),
             "failsafe": plain(tables.failsafe),
+            "fleet_state": plain(fleet_state.record),
             "status_rows": plain(tables.status_rows),
             "status_table": plain(tables.status_table),
             "rollout_batches": plain(course.batches),
