@@ -211,10 +211,14 @@ class Host:
 
     def policy_stage(self, args):
         if args.get("state", "staged") == "absent":
-            self.state.update(staged="", share=None)
-            self.save()
-            self.note("unstage")
-            return {"changed": False}
+            changed = bool(self.state["staged"])
+            if not args["_ansible_check_mode"]:
+                self.state.update(staged="", share=None)
+                self.save()
+                self.note("unstage")
+            return {"changed": changed}
+        if args["_ansible_check_mode"]:
+            return {"changed": True, "digest": json.loads(args["document"])["digest"]}
         self.fault("stage")
         percent, lasts_s = args["share"], args["share_for"]
         share = {"percent": percent, "deadline": time.time() + lasts_s} if percent else None
@@ -228,6 +232,8 @@ class Host:
         if args.get("epoch") is not None and args["epoch"] < self.state["epoch"]:
             return {"failed": True, "code": 3, "msg": f"epoch {args['epoch']} is over"}
         self.state["epoch"] = args.get("epoch") or self.state["epoch"]
+        if args["_ansible_check_mode"] and args["operation"] in ("commit", "revert"):
+            return {"changed": bool((self.state["policy_change"] or {}).get("deadline"))}
         act = {
             "apply": self.apply_policy,
             "confirm": self.confirm_policy,
@@ -239,8 +245,9 @@ class Host:
     def apply_policy(self, args):
         digest = json.loads(args["document"])["digest"]
         answer = {"digest": digest, "generation": self.state["generation"], "ops": []}
-        if digest == self.state["digest"] or args["_ansible_check_mode"]:
-            return {"changed": False, "transaction": None, **answer}
+        changed = digest != self.state["digest"]
+        if not changed or args["_ansible_check_mode"]:
+            return {"changed": changed, "transaction": None, **answer}
         self.fault("apply")
         if (self.state["policy_change"] or {}).get("deadline"):
             return {"failed": True, "code": 3, "msg": "a change is waiting to be confirmed"}

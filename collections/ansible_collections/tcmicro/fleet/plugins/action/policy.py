@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         state = self._task.args.get("state", "present")
         if state in LATER:
-            return {**result, **self._later(LATER[state], variables)}
+            return {**result, **self._ask({"operation": LATER[state]}, variables)}
         within = deadline(self._task.args.get("confirm_within", 60))
         document, digest = read_bundle(self._task.args.get("bundle"))
         signature = self._signature(digest, variables["inventory_hostname"])
@@ -73,12 +73,6 @@ class ActionModule(ActionBase):
         if self._task.diff and result.get("ops"):
             result["diff"] = difference(live, document, result["ops"], time.time())
         return result
-
-    def _later(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What becomes of a policy under a lease; in check mode nothing."""
-        if self._task.check_mode:
-            return {"changed": True}
-        return self._ask({"operation": operation}, variables)
 
     def _probe(self, document: str, applied: dict[str, Any]) -> list[dict[str, Any]]:
         """New connections to the host, of which its policy judges some; none where it was not reached by ssh."""

@@ -24,7 +24,8 @@ options:
     description:
       - V(present) makes the bundle live and confirms it; it needs O(bundle).
       - V(renewed), V(committed) and V(reverted) are about a policy that was confirmed under a O(lease) - move its end, keep the policy for
-        good, take it back. They need the O(transaction) that V(present) returned.
+        good, take it back. They need the O(transaction) that V(present) returned, but for V(reverted), which takes back whatever waits, and
+        changes nothing where nothing does.
     type: str
     choices: [present, renewed, committed, reverted]
     default: present
@@ -159,14 +160,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import PROGRAM, Agent, Reply
 
 KEPT = Path("/var/lib/tcmicro/bundles")
+REFUSED = 3  # exit code of the agent
+OPEN = ("pending", "leased")  # states of a change that is not kept for good
 
 
 class PolicyError(Exception):
     """The agent did not do what it was asked; carries what it said."""
 
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.complaint())
-        self.code = reply.code
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def apply(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) -> dict[str, Any]:
@@ -227,12 +230,49 @@ def end(agent: Agent, verb: str, params: dict[str, Any], more: list[str]) -> dic
 def later(agent: Agent, operation: str, params: dict[str, Any]) -> dict[str, Any]:
     """What becomes of a policy under a lease."""
     if operation == "revert":
-        answer = checked(agent.call("policy", "revert", *of_epoch(params)))
-        return {**answer, "transaction": None}
+        return revert(agent, params)
     lease = ["--lease", str(params["lease"])] if operation == "renew" else []
     done = end(agent, operation, params, lease)
     leased = done["state"] == "leased"
     return {**done, "transaction": params["transaction"] if leased else None}
+
+
+def revert(agent: Agent, params: dict[str, Any]) -> dict[str, Any]:
+    """The agent is asked in any case, because it notes the epoch; where nothing waits, all is as it should be."""
+    waits = state_of(status(agent)) in OPEN
+    reply = agent.call("policy", "revert", *of_epoch(params))
+    if reply.code == REFUSED and not waits:
+        return as_it_is(agent, changed=False)
+    return {**checked(reply), "transaction": None}
+
+
+def foreseen(agent: Agent, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """What `later` would answer, by what the host says; nothing is changed."""
+    found = status(agent)
+    state, asked = state_of(found), params["transaction"] or {}
+    if operation == "revert":
+        return as_it_is(agent, changed=state in OPEN)
+    if (found["transaction"] or {}).get("id") != asked["id"] or state not in (
+        "leased",
+        "confirmed",
+    ):
+        known = f"{found['transaction']['id']}, which is {state}" if state else "none"
+        raise PolicyError(
+            f"transaction {asked['id']} would be refused; the last one of the host is {known}",
+            REFUSED,
+        )
+    return {**as_it_is(agent, changed=state == "leased"), "state": state}
+
+
+def state_of(found: dict[str, Any]) -> str:
+    """Of the last change; "" where there was none."""
+    return str((found["transaction"] or {}).get("state") or "")
+
+
+def as_it_is(agent: Agent, *, changed: bool) -> dict[str, Any]:
+    policy = status(agent)["policy"]
+    live = {"generation": policy.get("generation"), "digest": policy.get("digest")}
+    return {"changed": changed, **live, "transaction": None}
 
 
 def status(agent: Agent) -> dict[str, Any]:
@@ -243,7 +283,7 @@ def status(agent: Agent) -> dict[str, Any]:
 def checked(reply: Reply) -> dict[str, Any]:
     if reply.ok and reply.document is not None:
         return reply.document
-    raise PolicyError(reply)
+    raise PolicyError(reply.complaint(), reply.code)
 
 
 def main() -> None:
@@ -295,6 +335,8 @@ def main() -> None:
             result = confirm(agent, module.params, module.tmpdir)
         elif operation == "status":
             result = status(agent)
+        elif module.check_mode:
+            result = foreseen(agent, operation, module.params)
         else:
             result = later(agent, operation, module.params)
     except PolicyError as exc:

@@ -87,6 +87,7 @@ judged:
   sample: {live: {allowed: 120, refused: 3}, staged: {allowed: 6, refused: 0}}
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,15 @@ def stage(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) 
     return agent.call("policy", "stage", str(bundle), *share, *how)
 
 
-def wanted(agent: Agent, params: dict[str, Any], directory: str, how: list[str]) -> Reply | None:
-    """What the agent said; None where nothing is to be forgotten, or only would be."""
-    if params["state"] == "staged":
-        return stage(agent, params, directory, how)
-    return None if how else agent.call("policy", "unstage")
+def unstage(agent: Agent, *, check: bool) -> Reply:
+    """In check mode what it would answer."""
+    if not check:
+        return agent.call("policy", "unstage")
+    reply = agent.call("status")
+    if not reply.ok or reply.document is None:
+        return reply
+    staged = reply.document["policy"].get("staged")
+    return replace(reply, document={**EMPTY, **(staged or {}), "changed": bool(staged)})
 
 
 def main() -> None:
@@ -132,10 +137,13 @@ def main() -> None:
         module.fail_json(
             msg=f"{PROGRAM} is not there: run playbooks/deploy.yml for this host first"
         )
-    reply = wanted(agent, module.params, module.tmpdir, how)
-    if reply is not None and not reply.ok:
+    if module.params["state"] == "absent":
+        reply = unstage(agent, check=module.check_mode)
+    else:
+        reply = stage(agent, module.params, module.tmpdir, how)
+    if not reply.ok:
         module.fail_json(msg=reply.complaint(), code=reply.code)
-    answer = (reply.document if reply else None) or EMPTY
+    answer = reply.document or EMPTY
     known = {name: answer.get(name, nothing) for name, nothing in EMPTY.items()}
     module.exit_json(**known, judged=answer.get("judged"))
 
