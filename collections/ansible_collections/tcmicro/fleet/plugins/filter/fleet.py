@@ -15,10 +15,23 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
     looks,
     tables,
 )
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring import (
+    alerting,
+    outcome,
+    server,
+    targets,
+)
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring.faults import MonitoringError
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages as cumulative
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
 
-ERRORS = (RolloutError, tables.FailsafeError, fleet_state.StateError, ValueError)
+ERRORS = (
+    RolloutError,
+    tables.FailsafeError,
+    fleet_state.StateError,
+    MonitoringError,
+    ValueError,
+)
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,4 +65,12 @@ class FilterModule:
             "status_rows": plain(tables.status_rows),
             "status_table": plain(tables.status_table),
             "rollout_batches": plain(course.batches),
+            "scrape_targets": plain(targets.scrape_targets),
+            "scrapers": plain(targets.scrapers),
+            "prometheus_config": plain(server.prometheus_config),
+            "prometheus_web_config": plain(server.web_config),
+            "prometheus_arguments": plain(server.arguments),
+            "prometheus_lacks": plain(server.unregistered),
+            "alertmanager_config": plain(alerting.alertmanager_config),
+            "not_scraped": plain(outcome.not_scraped),
         }
