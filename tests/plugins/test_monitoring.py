@@ -158,6 +158,11 @@ def test_password_is_no_hash_and_is_not_repeated():
     assert "hunter2" not in str(caught.value)
 
 
+def test_half_of_tls_is_refused_together_with_a_wrong_hash():
+    with pytest.raises(MonitoringError, match="monitoring_tls: no key.*monitoring_users.gate"):
+        server.web_config({"certificate": "/c"}, {"gate": ""})
+
+
 COMMAND = {"address": "::1", "port": 9090, "retention_time": "15d", "retention_size": "", "web": ""}
 
 

@@ -20,16 +20,18 @@ START = NOW - BEFORE_S - BAKE_S  # when the hosts' own clocks were 0
 
 
 class Server:
-    """Answers range queries from what `hosts` recorded, by the names in `broken` with something else."""
+    """Answers queries for ranges from what `hosts` recorded, by the names in `broken` with something else."""
 
     def __init__(self, hosts):
         self.hosts = hosts
         self.broken = None
         self.asked = []
+        self.headers = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
+                outer.headers.append(self.headers)
                 status, body = outer.answer(self.path)
                 self.send_response(status)
                 self.end_headers()
@@ -51,7 +53,7 @@ class Server:
         result = [
             {
                 "metric": {
-                    "__name__": "tc_micro_sample",
+                    "__name__": "instance_value:tc_micro_sample:last",
                     "value": name,
                     "instance": f"{host}:9931",
                 },
@@ -105,11 +107,12 @@ def test_what_the_server_has_is_judged(server):
 def test_range_covers_the_time_before_and_the_bake(server):
     judged(server.url)
     path, asked = server.asked[0]
-    assert path == "/api/v1/query_range"
-    assert float(asked["start"]) <= START
-    assert float(asked["end"]) == NOW
-    names = {asked["query"] for _, asked in server.asked}
-    assert 'tc_micro_sample{value="denied_ingress"}' in names
+    assert path == "/api/v1/query"
+    assert float(asked["time"]) == NOW
+    names = {asked["query"].partition("[")[0] for _, asked in server.asked}
+    assert 'instance_value:tc_micro_sample:last{value="denied_ingress"}' in names
+    length = int(asked["query"].partition("[")[2].removesuffix("s]"))
+    assert NOW - length <= START
     assert not any('unanswered"' in name or "allow_to_deny" in name for name in names)
 
 
@@ -144,6 +147,13 @@ def test_password_of_the_address_is_not_shown():
     assert "secret" not in reasons(found)[0]
 
 
-def test_empty_answer_is_no_pass(server):
+def test_password_of_the_address_is_sent_and_no_part_of_the_host(server):
+    judged(server.url.replace("://", "://gate:p%40ss@"))
+    assert {headers["Authorization"] for headers in server.headers} == {"Basic Z2F0ZTpwQHNz"}
+
+
+def test_server_without_the_recording_rule_is_an_error_and_no_pass(server):
     server.hosts = {}
-    assert judged(server.url).outcome in (Outcome.ERROR, Outcome.FAIL)
+    found = judged(server.url)
+    assert found.outcome is Outcome.ERROR
+    assert "instance_value:tc_micro_sample:last" in reasons(found)[0]

@@ -56,11 +56,14 @@ def job(targets: str, tls: Mapping[str, str]) -> dict[str, Any]:
 
 def web_config(tls: Mapping[str, str], users: Mapping[str, str]) -> dict[str, Any]:
     """Of the server itself: TLS with files there, and users by name with their password's bcrypt hash. {}: neither."""
-    refuse(
+    lacking = [name for name in ("certificate", "key") if tls and not tls.get(name)]
+    faults = [f"monitoring_tls: no {name}; allowed is a path on the host" for name in lacking]
+    faults += [
         f"monitoring_users.{name}: not a bcrypt hash; allowed is what `htpasswd -nB {name}` prints after the colon"
         for name, hashed in users.items()
         if not HASH.fullmatch(str(hashed))
-    )
+    ]
+    refuse(faults)
     found: dict[str, Any] = {}
     if tls:
         found["tls_server_config"] = {"cert_file": tls["certificate"], "key_file": tls["key"]}
