@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring import (
     alerting,
+    documents,
     outcome,
     server,
     targets,
@@ -248,3 +249,26 @@ def test_who_is_not_scraped_is_named_with_why():
     ]
     assert outcome.not_scraped(answer, ["a"]) == []
     assert outcome.not_scraped({}, ["a"]) == ["a: the server has no such target"]
+
+
+EVERYTHING = {
+    "prometheus": SETTINGS,
+    "web": {"tls": {}, "users": {}},
+    "arguments": COMMAND,
+    "alertmanager": {"receivers": [], "told": {}, "routes": []},
+}
+
+
+def test_all_documents_are_made_together():
+    found = documents.documents(EVERYTHING, ["web1"], HOSTS)
+    assert list(found) == ["targets", "prometheus", "web", "arguments", "alertmanager"]
+
+
+def test_faults_of_all_documents_are_said_together():
+    wrong = {
+        **EVERYTHING,
+        "prometheus": {**SETTINGS, "scrape_interval": "x"},
+        "alertmanager": {"receivers": [], "told": {"critical": "pager"}, "routes": []},
+    }
+    with pytest.raises(MonitoringError, match=r"monitoring_scrape_interval.*monitoring_told"):
+        documents.documents(wrong, ["web1"], HOSTS)

@@ -16,7 +16,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
     tables,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring import (
-    alerting,
+    documents,
     outcome,
     server,
     targets,
@@ -67,10 +67,7 @@ class FilterModule:
             "rollout_batches": plain(course.batches),
             "scrape_targets": plain(targets.scrape_targets),
             "scrapers": plain(targets.scrapers),
-            "prometheus_config": plain(server.prometheus_config),
-            "prometheus_web_config": plain(server.web_config),
-            "prometheus_arguments": plain(server.arguments),
             "prometheus_lacks": plain(server.unregistered),
-            "alertmanager_config": plain(alerting.alertmanager_config),
+            "monitoring_documents": plain(documents.documents),
             "not_scraped": plain(outcome.not_scraped),
         }
