@@ -46,8 +46,9 @@ def test_wave_that_does_as_its_controls_passes(after):
     fleet, outcome = after("well")
     assert outcome.code == 0, outcome.output
     assert fleet.releases() == dict.fromkeys(fleet.hosts, NEW)
-    first = verdicts(fleet)[0][1]
-    assert "denied packets" not in [row["metric"] for row in first["not_judged"]]
+    [line] = verdicts(fleet)[0][1]["series"]
+    assert sorted(line["canaries"]) == ["h1", "h2"], "judged by what the server recorded"
+    assert sorted(line["controls"]) == ["h3", "h4"]
 
 
 def test_wave_that_is_worse_than_its_controls_goes_back(after):
