@@ -13,6 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
 .PHONY: help setup demo test test-kernels molecule-vm check format keys artifact bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-vms
+.PHONY: help setup demo test test-kernels molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout lock clean clean-lab clean-kernels clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +29,11 @@ setup: ## Install what is missing: Debian packages and the pinned Python environ
 demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: needs-root check artifact ## Run every test but test-kernels (root; about 50 minutes)
+test: needs-root check sanity docs artifact ## Run every test but test-kernels (root; about 50 minutes)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	pytest tests/rollout --junit-xml=build/junit-rollout.xml
 	pytest tests/awx --junit-xml=build/junit-awx.xml
+	pytest tests/collection --junit-xml=build/junit-collection.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
 
@@ -45,8 +47,14 @@ check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests 
 	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
 	ruff check --quiet .
 	mypy
-	ansible-lint --offline --nocolor -q
+	tools/lint_content.sh
 	pytest --junit-xml=build/junit-unit.xml
+
+sanity: setup ## Check the collection by ansible-test (a minute or two)
+	python -m tools.collection.sanity
+
+docs: setup ## Make the documentation as a site: build/site/index.html
+	@python -m tools.site
 
 format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ anew
 	ruff check --quiet --fix-only .
@@ -62,6 +70,9 @@ keys: setup ## Make the keys that sign the lab's releases and policies, in .keys
 
 artifact: setup keys ## Build and sign build/tcmicro-VERSION-ARCH.tar.gz, what a fleet host gets (VERSION=x.y.z, KEY=file)
 	@python -m tools.artifact --version $(VERSION) $(if $(KEY),--key $(KEY))
+
+collection: setup ## Build build/tcmicro-fleet-VERSION.tar.gz, the collection with roles and playbooks (VERSION=x.y.z)
+	@python -m tools.collection --version $(VERSION)
 
 bpf: setup ## Compile the kernel programs to build/tcmicro.bpf.o
 	@python -m tools.compile_bpf

@@ -30,7 +30,13 @@ def defaults(root, role):
 def test_defaults_are_those_of_the_argument_spec(root, role):
     said = {name: option.get("default") for name, option in options(root, role).items()}
     optional = {name for name, option in options(root, role).items() if not option.get("required")}
-    assert defaults(root, role) == {name: said[name] for name in optional}
+    there = {name: none_if_computed(value) for name, value in defaults(root, role).items()}
+    assert there == {name: said[name] for name in optional}
+
+
+def none_if_computed(value):
+    """A default that is an expression has no place in a specification, which wants values of the option's type."""
+    return None if isinstance(value, str) and "{{" in value else value
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -247,6 +247,11 @@ class Fleet:
 
     # --- running it
 
+    cwd = ROOT
+
+    def command(self, playbook: str) -> list[str]:
+        return [str(ROOT / ".venv/bin/ansible-playbook"), str(ROOT / f"playbooks/{playbook}.yml")]
+
     def start(self, playbook: str, *words: str, **environment: str) -> subprocess.Popen:
         (self.folder / "steps").unlink(missing_ok=True)
         known = {
@@ -258,14 +263,10 @@ class Fleet:
             "FAKE_FLEET": str(self.folder),
         }
         self.log = (self.folder / "log").open("w+")
+        inventory = ("-i", str(self.folder / "inventory.json"))
         process = subprocess.Popen(
-            [
-                str(ROOT / ".venv/bin/ansible-playbook"),
-                *("-i", str(self.folder / "inventory.json")),
-                str(ROOT / f"playbooks/{playbook}.yml"),
-                *words,
-            ],
-            cwd=ROOT,
+            [*self.command(playbook), *inventory, *words],
+            cwd=self.cwd,
             env={**os.environ, **known, **environment},
             stdin=subprocess.DEVNULL,
             stdout=self.log,

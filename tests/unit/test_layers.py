@@ -177,6 +177,7 @@ ROOMS = {
     "tcmicro_agent.daemon": Room(SHELL),
     "tcmicro_agent.metrics": Room((*SHELL, "prometheus_client")),
     "tcmicro_agent.cli": Room(SHELL),
+    FLEET: Room(),
     f"{FLEET}.modules": Room(("ansible.module_utils", f"{FLEET}.module_utils")),
     f"{FLEET}.module_utils": Room(("ansible.module_utils",)),
     f"{FLEET}.doc_fragments": Room(),
@@ -202,10 +203,10 @@ ROOMS = {
 
 
 def room_of(module: str) -> str | None:
-    """The room a module stands in; only the package itself stands in `tcmicro_agent`."""
+    """The room a module stands in; only a package itself stands in its own."""
     owners = [name for name in ROOMS if module == name or module.startswith(f"{name}.")]
     owner = max(owners, key=len, default=None)
-    return None if owner == "tcmicro_agent" and module != owner else owner
+    return None if owner in ("tcmicro_agent", FLEET) and module != owner else owner
 
 
 def imported(source: str, module: str, *, package: bool = False) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`make collection`: the collection as one file that deploys without this checkout, the same bytes from any directory."""
+"""`make collection`: one file that deploys without this checkout, the same bytes from any directory."""
 
 from __future__ import annotations
 

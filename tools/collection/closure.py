@@ -1,4 +1,4 @@
-"""Which modules of `tcmicro_agent` the plugins of the collection need, read from their import statements. Nothing is run."""
+"""Which modules of `tcmicro_agent` the plugins need, read from their import statements. Nothing is run."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ def settle(path: Path) -> None:
     listed["files"].sort(key=lambda entry: entry["name"])
     entries[LIST] = _text(listed)
     manifest = json.loads(entries[MANIFEST] or b"")
-    manifest["file_manifest_file"]["chksum_sha256"] = hashlib.sha256(entries[LIST] or b"").hexdigest()
+    manifest["file_manifest_file"]["chksum_sha256"] = hashlib.sha256(
+        entries[LIST] or b""
+    ).hexdigest()
     entries[MANIFEST] = _text(manifest)
     path.write_bytes(_packed(entries))
 

@@ -209,7 +209,8 @@ def _extract(artifact: Path, target: Path, top: str) -> None:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
             content = archive.extractfile(member)
-            assert content is not None  # a regular file has content
+            if content is None:
+                raise ReleaseError(f"{artifact}: {member.name} is no regular file")
             with path.open("wb") as stream:
                 shutil.copyfileobj(content, stream)
             path.chmod(0o755 if member.mode & 0o100 else 0o644)

@@ -93,11 +93,25 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - The plan as a document of kind C(RolloutPlan). RV(plan.waves) have the hosts in order, their controls, and how many hosts have
-      the change afterwards; the hosts of RV(plan.holdback) are the last wave and serve as controls until then.
-    - RV(plan.blind) says what the plan cannot detect, with numbers.
+    - The plan as a document of kind C(RolloutPlan).
   returned: with O(seen)
   type: dict
+  contains:
+    waves:
+      description: The waves, with their hosts in order, their controls, and how many hosts have the change afterwards.
+      returned: always
+      type: list
+      elements: dict
+    holdback:
+      description: Hosts of the last wave, which serve as controls until then.
+      returned: always
+      type: list
+      elements: str
+    blind:
+      description: What the plan cannot detect, with numbers.
+      returned: always
+      type: list
+      elements: str
   sample:
     apiVersion: tcmicro/v1
     kind: RolloutPlan
