@@ -31,7 +31,7 @@ options:
     description: The group of the inventory whose hosts exist for policies.
     type: str
     default: tcmicro
-extends_documentation_fragment: [tcmicro.fleet.attributes.info]
+extends_documentation_fragment: [tcmicro.fleet.attributes.controller]
 seealso:
   - module: tcmicro.fleet.policy
 """

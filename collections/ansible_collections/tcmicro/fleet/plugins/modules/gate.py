@@ -84,7 +84,7 @@ options:
       - When it does not answer, the verdict is V(error).
     type: str
     default: ""
-extends_documentation_fragment: [tcmicro.fleet.attributes.info]
+extends_documentation_fragment: [tcmicro.fleet.attributes.controller]
 seealso:
   - module: tcmicro.fleet.agent_info
 """

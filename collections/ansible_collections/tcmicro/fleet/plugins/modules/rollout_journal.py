@@ -77,7 +77,11 @@ options:
     description: With V(hold), how long the rollout is held before everything is taken back.
     type: int
     default: 3600
-extends_documentation_fragment: [tcmicro.fleet.attributes.info]
+extends_documentation_fragment: [tcmicro.fleet.attributes.controller]
+attributes:
+  idempotent:
+    support: none
+    details: Each step is taken once; one that was taken already is refused, or answered as the journal has it.
 seealso:
   - module: tcmicro.fleet.rollout_plan
   - module: tcmicro.fleet.gate

@@ -74,7 +74,7 @@ options:
   seen:
     description: Looks of M(tcmicro.fleet.agent_info) by host. Without it only the request is checked.
     type: dict
-extends_documentation_fragment: [tcmicro.fleet.attributes.info]
+extends_documentation_fragment: [tcmicro.fleet.attributes.controller]
 seealso:
   - module: tcmicro.fleet.gate
 """

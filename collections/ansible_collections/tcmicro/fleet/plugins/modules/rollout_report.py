@@ -31,7 +31,7 @@ options:
     type: list
     elements: str
     default: []
-extends_documentation_fragment: [tcmicro.fleet.attributes.info]
+extends_documentation_fragment: [tcmicro.fleet.attributes.controller]
 seealso:
   - module: tcmicro.fleet.rollout_journal
 """
