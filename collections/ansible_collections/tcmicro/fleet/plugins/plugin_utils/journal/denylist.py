@@ -40,3 +40,10 @@ def lift(journal: Journal, rollout: str, digest: str) -> None:
     with journal.database.write(journal.epoch) as connection:
         connection.execute("DELETE FROM denied WHERE digest = ?", (digest,))
         note(connection, journal.epoch, rollout, "allow", digest)
+
+
+def forgive(journal: Journal, rollout: str) -> None:
+    """What a rollout denied is not denied any more: it was made to fail."""
+    with journal.database.write(journal.epoch) as connection:
+        connection.execute("DELETE FROM denied WHERE rollout = ?", (rollout,))
+        note(connection, journal.epoch, rollout, "allow", "it was a drill")
