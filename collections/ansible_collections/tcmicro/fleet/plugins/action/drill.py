@@ -26,6 +26,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill import (
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill.faults import (
     ARTIFACT,
+    ON_HOST,
     DrillRefused,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import denylist
@@ -100,7 +101,8 @@ class ActionModule(ActionBase):
     def _roll_out(self, args: Given) -> Given:
         """canary.yml as it is; what it let through is taken back."""
         drill = planned(args)
-        unplanted = [host for host in args["planted"] if not args["planted"][host].get("planted")]
+        there = [host for host in drill.hosts if (args["planted"].get(host) or {}).get("planted")]
+        unplanted = drill.how in ON_HOST and len(there) < len(drill.hosts)
         if self._task.check_mode or unplanted:
             return {"record": None, "problem": "nothing was rolled out"}
         directory = Path(args["directory"])

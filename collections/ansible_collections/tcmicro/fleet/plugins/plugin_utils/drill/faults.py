@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PROCESS, DISK, ARTIFACT, POLICY = "process", "disk", "artifact", "policy"
+ON_HOST = (PROCESS, DISK)  # what is planted there before the rollout
 
 
 class DrillRefused(Exception):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill.faults import PROCESS
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill.faults import ON_HOST, PROCESS
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill.plan import Plan
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.looks import Look, first_line, trouble
 
@@ -111,7 +111,7 @@ def _outcome(plan: Plan, evidence: Evidence, failed: Document, by: Found | None)
 def _unplanted(plan: Plan, evidence: Evidence) -> dict[str, str]:
     """Hosts on which the fault never began, and why."""
     found = {}
-    for host in plan.hosts if plan.how in (PROCESS, "disk") else ():
+    for host in plan.hosts if plan.how in ON_HOST else ():
         planted = evidence.planted.get(host, {})
         began = evidence.removed.get(host, {}).get("began")
         if not planted.get("planted"):
@@ -183,7 +183,7 @@ def _locked_out(evidence: Evidence) -> Iterator[str]:
 def _remains(plan: Plan, evidence: Evidence) -> dict[str, str]:
     """What of the drill is on hosts still, or could not be looked for."""
     found = {}
-    for host in plan.hosts if plan.how in (PROCESS, "disk") else ():
+    for host in plan.hosts if plan.how in ON_HOST else ():
         removed = evidence.removed.get(host)
         if removed is None or removed.get("failed") or removed.get("unreachable"):
             why = first_line((removed or {}).get("msg") or "nothing was heard from it")
