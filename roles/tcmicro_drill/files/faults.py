@@ -205,7 +205,7 @@ def begin(plan: Plan, told: Path) -> None:
     problem = ""
     try:
         FAULTS[plan["fault"]](plan)
-    except (OSError, KeyError) as exc:
+    except (OSError, KeyError, TypeError, struct.error) as exc:
         problem = f"{type(exc).__name__}: {exc}"
     with suppress(OSError):
         told.write_text(json.dumps({"drill": plan["drill"], "problem": problem}))
