@@ -142,11 +142,18 @@ def cuts_off(before: Bundle | None, after: Bundle, failsafe: Iterable[Failsafe])
 
 
 def _opens(bundle: Bundle, way: Direction, spared: list[tuple[Protocol, int]]) -> bool:
-    passes = bundle.default(way) is Action.ALLOW or way.value in bundle.audited_defaults
-    return passes or any(
-        rule.direction is way and rule.action is Action.ALLOW and _serves(rule, spared)
-        for rule in bundle.rules
-    )
+    """By the rules in order of precedence: what stands below one that refuses everything to everybody opens nothing."""
+    for rule in bundle.rules:
+        if rule.direction is way and rule.action is Action.ALLOW and _serves(rule, spared):
+            return True
+        if rule.direction is way and _refuses_all(rule):
+            return False
+    return bundle.default(way) is Action.ALLOW or way.value in bundle.audited_defaults
+
+
+def _refuses_all(rule: Rule) -> bool:
+    everything = any(s.protocol is Protocol.ANY for s in rule.services)
+    return rule.action is Action.DENY and rule.any_peer and everything and not rule.audits
 
 
 def _serves(rule: Rule, spared: list[tuple[Protocol, int]]) -> bool:

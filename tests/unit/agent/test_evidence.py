@@ -79,6 +79,12 @@ OPEN = bundle(rule("p/db", "tcp/5432"))
 NOTHING = bundle()
 SSH_ALONE = bundle(rule("p/ssh", "tcp/22"), rule("p/ping", "icmp"))
 CLIENT = bundle(egress=Action.ALLOW)
+NOBODY = tuple(
+    replace(rule(f"q/{way.value}", "any"), direction=way, action=Action.DENY, any_peer=True)
+    for way in Direction
+)
+SHUT = replace(CLIENT, rules=(*NOBODY, *OPEN.rules))  # as a quarantine above all else does
+AUDITED = replace(CLIENT, rules=(*(replace(r, audits=True) for r in NOBODY), *OPEN.rules))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +99,10 @@ CLIENT = bundle(egress=Action.ALLOW)
         (OPEN, CLIENT, True),  # somebody got in before, and nobody does now
         (CLIENT, CLIENT, False),
         (None, CLIENT, False),
+        (OPEN, SHUT, True),
+        (None, SHUT, True),
+        (OPEN, AUDITED, False),
+        (OPEN, replace(SHUT, rules=(*OPEN.rules, *NOBODY)), False),
     ],
 )
 def test_which_policies_cut_a_host_off(before, after, cut_off):
