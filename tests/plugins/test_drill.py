@@ -201,8 +201,10 @@ def test_rollout_that_passed_has_missed_it():
 
 
 def test_rollout_that_has_not_ended_has_caught_nothing():
-    found = judge(planned(), evidence(record(finding("h3"), state="running")))
+    lost = record(finding("h3"), state="running", why="")
+    found = judge(planned(), evidence(lost, problem="[ERROR]: the gate file has a fault"))
     assert (found.outcome, found.passed) == (Outcome.NOT_ENDED, False)
+    assert found.wrong == ("not ended: [ERROR]: the gate file has a fault",)
 
 
 def test_rollout_that_did_not_begin_says_why():

@@ -216,5 +216,5 @@ def _why(plan: Plan, evidence: Evidence, found: Verdict) -> str:
         return f"the rollout did not begin: {first_line(evidence.problem)}"
     if found.outcome is Outcome.MISSED:
         return f"missed: every wave passed with {plan.fault} on {', '.join(plan.hosts)}"
-    reason = first_line((evidence.record or {}).get("why"))
+    reason = first_line((evidence.record or {}).get("why") or evidence.problem)
     return f"{found.outcome.value}: {reason}"
