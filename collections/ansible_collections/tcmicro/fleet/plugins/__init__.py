@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plugins of the controller import the pure part of `tcmicro_agent`. A tarball of the collection carries it (docs/adr/0031);
+"""The plugins of the controller import the pure part of `tcmicro_agent`. A tarball of the collection carries it (docs/adr/0019);
 a checkout has it in its environment. Ansible sends this file to no host."""
 
 from __future__ import annotations
