@@ -67,7 +67,8 @@ def compile_bundle(bundle: Bundle) -> tuple[Group, ...]:
 def _groups(bundle: Bundle, direction: Direction) -> Iterator[Group]:
     rules = [rule for rule in bundle.rules if rule.direction is direction]
     occurring = {shape for rule in rules for shape in shapes_of(rule)}
-    wider = {shape: [w for w in _wider(shape) if w in occurring] for shape in occurring}
+    lengths = sorted({shape.prefix for shape in occurring}, reverse=True)
+    wider = {shape: [w for w in _wider(shape, lengths) if w in occurring] for shape in occurring}
     covers = [[(shape, wider[shape]) for shape in shapes_of(rule)] for rule in rules]
     for positions, identities in _alike(bundle, rules).items():
         covering = [(rules[position], covers[position]) for position in positions]
@@ -155,10 +156,11 @@ def _service_shapes(service: Service) -> Iterator[Shape]:
         yield Shape(NUMBERS[service.protocol], length, port)
 
 
-def _wider(shape: Shape) -> Iterator[Shape]:
-    """All shapes around it, narrowest first."""
+def _wider(shape: Shape, lengths: Iterable[int]) -> Iterator[Shape]:
+    """All shapes around it whose prefixes have one of these lengths (longest first), narrowest first."""
     if shape.protocol != ANY_PROTOCOL:
-        for length in range(shape.prefix - 1, -1, -1):
-            mask = (1 << PORT_BITS) - (1 << (PORT_BITS - length))
-            yield Shape(shape.protocol, length, shape.port & mask)
+        for length in lengths:
+            if length < shape.prefix:
+                mask = (1 << PORT_BITS) - (1 << (PORT_BITS - length))
+                yield Shape(shape.protocol, length, shape.port & mask)
         yield EVERYTHING
