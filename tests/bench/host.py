@@ -27,6 +27,9 @@ from tools import artifact
 VERSIONS = ("0.0.1", "0.0.2")  # there at once; the first one is current
 COMMAND = "/opt/tcmicro/current/bin/tc-micro"
 READY_S = 60
+CPUCLOCK_SCHED = (
+    2  # of the clocks that a process has, as clock_getcpuclockid(3) makes their numbers
+)
 # /etc and /var/lib are overlaid only to have a place to mount at; what the agent writes goes to the disk
 MOUNTS = """
 set -e
@@ -119,9 +122,8 @@ class Host:
             self._daemon.wait(10)
 
     def cpu_s(self) -> float:
-        """Seconds of processors that the agent took since its start, all threads."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        """Seconds of processors that the agent took since its start, those of ended threads too: a scrape is one."""
+        return time.clock_gettime(~self.pid << 3 | CPUCLOCK_SCHED)
 
     def resident_mb(self) -> float:
         return self._kilobytes("VmRSS") / 1024
