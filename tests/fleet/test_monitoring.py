@@ -146,7 +146,7 @@ CONDITIONS = (
     ),
     (
         "db1",
-        "tc-micro policy add --direction ingress --action deny --protocol udp --dst-port 9999 --ttl 900",
+        "tc-micro policy add --direction ingress --action deny --protocol udp --dst-port 9999 --ttl 15m",
         ("TcMicroLocalRulesLinger", "db1"),
     ),
 )
