@@ -19,11 +19,15 @@ from tools.process import ToolError
 
 TOP = {
     *("CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs"),
-    *("meta", "playbooks", "plugins", "requirements.txt", "roles"),
+    *("meta", "playbooks", "plugins", "roles"),
 }
 ROLES = {"tcmicro_agent", "tcmicro_gate", "tcmicro_policy", "tcmicro_rollback"}
 PLAYBOOKS = {"canary", "deploy", "plan", "policy", "rollback", "status", "take_back", "uninstall"}
 INPUTS = ("collections", "docs", "LICENSE", "playbooks", "roles", "tcmicro_agent")
+
+
+def not_of_the_lab(folder):
+    return [path for path in folder.iterdir() if not path.name.startswith("lab")]
 
 
 def below(content, folder):
@@ -36,13 +40,13 @@ def test_top_level_is_what_a_collection_has(content):
 
 def test_every_role_but_the_labs(content, root):
     shipped = {name.partition("/")[0] for name in below(content, "roles")}
-    assert shipped == {path.name for path in (root / "roles").iterdir()} - {"lab_host"}
+    assert shipped == {path.name for path in not_of_the_lab(root / "roles")}
     assert shipped >= ROLES
 
 
 def test_every_playbook_but_the_labs(content, root):
     names = {name for name in below(content, "playbooks") if "/" not in name}
-    assert names == {path.name for path in (root / "playbooks").glob("*.yml")} - {"lab.yml"}
+    assert names == {path.name for path in not_of_the_lab(root / "playbooks") if path.is_file()}
     assert {f"{name}.yml" for name in PLAYBOOKS} <= names
 
 
@@ -54,7 +58,7 @@ def test_plugins_are_those_of_the_checkout(content, root):
 
 
 def test_nothing_of_a_developers_machine_is_in_it(content):
-    pattern = re.compile(r"\.pyc$|__pycache__|\.key|(^|/)tests/|lab_host|inventories/|\.venv")
+    pattern = re.compile(r"\.pyc$|__pycache__|\.key|(^|/)tests/|/lab|inventories/|\.venv")
     assert [name for name in content if pattern.search(name)] == []
 
 

@@ -16,7 +16,7 @@ from tools.collection.stage import FLEET
 PLAYBOOKS = sorted(
     path.stem
     for path in (Path(__file__).resolve().parents[2] / "playbooks").glob("*.yml")
-    if path.stem != "lab"
+    if not path.stem.startswith("lab")
 )
 HOSTS = ["h1", "h2", "h3", "h4"]
 

@@ -13,7 +13,7 @@ from tools.process import ToolError
 FLEET = Path("collections/ansible_collections/tcmicro/fleet")
 VENDORED = "plugins/plugin_utils/_vendor"
 # Of the developer's machine alone.
-NOT_SHIPPED = ("roles/lab_host/", "playbooks/lab.yml", "tests/output/")
+NOT_SHIPPED = ("roles/lab", "playbooks/lab", "tests/output/")
 USELESS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
