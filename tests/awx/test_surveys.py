@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import yaml
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill.faults import CATALOGUE
 
 from tests.awx.collection import ROOT
 from tests.awx.inputs import reads
@@ -27,6 +28,15 @@ NOT_ASKED_BY = {
         "rollout_as": "people take a rollout back by its id",
         "release": "going back by a host's own record takes everybody; that is for a terminal",
         "policy": "the same",
+    },
+    "tcmicro-drill": {
+        "drill_amount": "the catalogue has one for each fault",
+        "drill_expires_s": "the same",
+        "drill_wave": "the first is where a fault has to be found",
+        "drill_release_key": "a file; a terminal has it",
+        "allow_missing": "a fleet that is not well is no place for a drill",
+        "accept_blind": "the same",
+        "now": "the same",
     },
     "tcmicro-rollout-waves": {
         "rollout": "rollout_as goes on with it",
@@ -115,8 +125,12 @@ def test_every_playbook_passes_the_syntax_check():
 def test_there_is_a_template_for_every_playbook_that_people_run():
     shipped = {f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml")}
     inner = {"playbooks/lab.yml", "playbooks/lab_vm.yml"}  # of the developer's machine
-    inner |= {
-        "playbooks/take_back.yml",
-        "playbooks/plan.yml",
-    }  # the former is a part, the latter is in every rollout
+    # a part of others, and what every rollout shows first
+    inner |= {"playbooks/take_back.yml", "playbooks/plan.yml"}
+    inner.add("playbooks/monitoring.yml")  # of other hosts than the fleet
     assert shipped - inner <= {template["playbook"] for template in TEMPLATES}
+
+
+def test_faults_that_a_drill_asks_for_are_those_of_the_catalogue():
+    (drill,) = (template for template in TEMPLATES if template["name"] == "tcmicro-drill")
+    assert questions(drill)["drill_fault"]["choices"] == list(CATALOGUE)
