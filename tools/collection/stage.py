@@ -21,7 +21,7 @@ def tree(source: Path, version: str) -> dict[str, bytes]:
     """The collection of a checkout, under a version."""
     files = {
         **dict(_below(source / FLEET)),
-        **{f"{top}/{name}": content for top in ("roles", "playbooks", "docs")
+        **{f"{top}/{name}": content for top in ("roles", "playbooks", "docs", "monitoring")
            for name, content in _below(source / top)},
         **{f"{VENDORED}/{name}": content for name, content in needed(source, source / FLEET / "plugins").items()},
         "LICENSE": (source / "LICENSE").read_bytes(),
