@@ -31,12 +31,18 @@ ANSIBLE = """\
 
 .. _common_return_values:
 .. _action_plugins:
+.. _callback_plugins:
+.. _inventory_plugins:
 .. _ansible_configuration_settings:
 
 In Ansible's documentation
 ==========================
 
-Return values that all modules share, action plugins, and settings are explained in the documentation of Ansible itself.
+Return values that all modules share, kinds of plugins, and settings are explained by Ansible itself.
+
+.. envvar:: NO_COLOR
+
+   Whether colours are left out.
 """
 CONTENTS = """\
 # tcmicro
