@@ -48,6 +48,8 @@ def test_wave_that_does_as_its_controls_passes():
         "connections to the wave that nobody answers",
         "would be denied",
         "would be allowed",
+        "refused of the share",
+        "live flows cut off",
     }
 
 
