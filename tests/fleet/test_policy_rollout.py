@@ -73,7 +73,7 @@ def test_good_policy_judges_shares_first_and_is_kept_by_everybody(fleet, scene, 
     web, db = scene.lab.members("web")[0], scene.lab.members("db")
     words = changed("db.yml", "[tcp/5432]", "[tcp/5432, tcp/5433]")
     for host in db:
-        ask = {"address": scene.lab.address(host), "port": DATABASE, "seconds": 300}
+        ask = {"address": scene.lab.address(host), "port": DATABASE, "seconds": 1800}
         unit = f"tcmicro-ask-{host}"
         assert scene.lab.ssh(web, ASK.format(unit=unit, **ask)).ok
     try:
