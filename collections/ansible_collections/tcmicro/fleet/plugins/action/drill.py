@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible import context
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill import (
@@ -34,8 +32,9 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.database imp
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.export import export
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
-SPEC = {
+ARGUMENTS = {
     "step": {"type": "str", "required": True, "choices": ["check", "plan", "roll_out", "judge"]},
     "directory": {"type": "path", "required": True},
     "request": {"type": "dict", "default": {}},
@@ -54,24 +53,18 @@ Given = dict[str, Any]
 display = Display()
 
 
-class ActionModule(ActionBase):
-    BYPASS_HOST_LOOP = True
-    TRANSFERS_FILES = False
-    _requires_connection = False
+class ActionModule(OnceAction):
+    ARGUMENTS = ARGUMENTS
+    REFUSALS = (DrillRefused, JournalError, artifacts.ArtifactError, damage.DamageError)
 
-    def run(self, tmp: str | None = None, task_vars: Given | None = None) -> Given:
-        result: Given = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(SPEC)
+    def act(self, args: Given, task_vars: Given) -> Given:
         steps = {
             "check": self._check,
             "plan": self._plan,
             "roll_out": self._roll_out,
             "judge": self._judge,
         }
-        try:
-            return {**result, "changed": False, **steps[args["step"]](args)}
-        except (DrillRefused, JournalError, artifacts.ArtifactError, damage.DamageError) as exc:
-            raise AnsibleActionFail(f"{exc}; nothing was planted") from exc
+        return steps[args["step"]](args)
 
     def _check(self, args: Given) -> Given:
         """Everything that can be refused before a host is looked at."""
@@ -110,16 +103,15 @@ class ActionModule(ActionBase):
         folder = directory / "drills" / drill.id
         words = running.words_of(sys.argv[1:], context.CLIARGS["args"])
         controller = running.Controller(words, Path(args["where"]["playbooks"]), folder)
-        variables = preparing.words(drill, args["where"], folder)
-        begun, limit_s = time.time(), drill.expires_s + SPARE_S
+        own, limit_s = {"rollout_as": drill.id}, drill.expires_s + SPARE_S
+        variables = {**preparing.words(drill, args["where"], folder), **own}
         display.display(f"rolling out; what canary.yml says is in {folder}/canary.log")
         code, said = controller.run("canary", variables, limit_s)
-        record = rollout_since(directory, begun)
+        record = recorded(directory, drill.id)
         if record is not None and record["state"] != "rolled_back":
             display.display("it was not taken back by itself; rollback.yml does that now")
-            back = {"rollout": record["id"], "release": None}
             for _ in range(TRIES):
-                if controller.run("rollback", back, limit_s)[0] == 0:
+                if controller.run("rollback", own, limit_s)[0] == 0:
                     break
         return {"record": record, "problem": running.complaint(said), "code": code}
 
@@ -153,14 +145,13 @@ def planned(args: Given) -> plan.Plan:
     return plan.Plan(**{**args["drill"], "hosts": tuple(args["drill"]["hosts"])})
 
 
-def rollout_since(directory: Path, begun: float) -> Given | None:
-    """The record of the rollout that began since; the turn was taken by it alone."""
+def recorded(directory: Path, rollout: str) -> Given | None:
+    """The record of a rollout; None where it never began."""
     if not (directory / NAME).exists():
         return None
     journal = Journal(directory)
     try:
-        rows = [row for row in journal.recent(1) if row["created"] >= begun]
-        return export(journal, rows[0]["id"]) if rows else None
+        return export(journal, rollout) if journal.knows(rollout) else None
     finally:
         journal.close()
 

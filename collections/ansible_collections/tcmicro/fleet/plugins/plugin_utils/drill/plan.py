@@ -18,12 +18,12 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill.faults import 
     Fault,
     find,
 )
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.opening import is_yes
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.tables import count
 
 MOST_SHARE = 5  # of so many hosts, one
 SUFFIX = "-drill"  # of the version of an artifact that was made to be bad
 LEAST_S, MOST_S = 60, 86400
-FALSE = ("", "false", "no", "0", "none")
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,13 @@ def read(args: Mapping[str, Any]) -> Request:
         expires_s=number("expires_s", lasting, min(needed, MOST_S), MOST_S),
         bake=bake,
     )
-    wrong += _mistaken(found, str(args.get("policy") or "").lower() not in FALSE)
+    wrong += _mistaken(found, policy=is_yes(args.get("policy")))
     if wrong:
         raise DrillRefused("\n".join(wrong))
     return found
 
 
-def _mistaken(request: Request, policy: object) -> Iterator[str]:
+def _mistaken(request: Request, *, policy: bool) -> Iterator[str]:
     """A release for what is planted in one, and none for what is a policy."""
     name = request.fault.name
     if request.fault.of_policy and request.release:
