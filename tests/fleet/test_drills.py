@@ -19,7 +19,7 @@ DRILLS = {
     "crash_loop": SHORT,
     "verifier_reject": SHORT,
     "ssh_cut": SHORT,
-    "cpu_burn": ("-e", "bake=35", "-e", f"tcmicro_gate_file={GATES}"),
+    "cpu_burn": ("-e", "bake=35", "-e", "drill_amount=100", "-e", f"tcmicro_gate_file={GATES}"),
 }
 PLACES = (
     "/run/tcmicro-drill /run/systemd/system/tcmicro-agent.service.d /run/tcmicro/drill.json "
