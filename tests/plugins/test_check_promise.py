@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "collections/ansible_collections/tcmicro/fleet"
 MODULES = sorted(path.stem for path in (FLEET / "plugins/modules").glob("*.py"))
 ACTIONS = {path.stem for path in (FLEET / "plugins/action").glob("*.py")}
+FRAGMENTS = {f"tcmicro.fleet.attributes{part}" for part in ("", ".info", ".controller")}
 # Where --check is compared with what is done after it; or why there is nothing to compare.
 PLAYBOOKS = {
     "deploy": "tests/fleet/test_check_mode.py",
@@ -20,6 +21,10 @@ PLAYBOOKS = {
     "canary": "tests/rollout/test_check.py",
     "rollback": "tests/rollout/test_check.py",
     "lab": "acts on the developer's machine: test_lab.py has its check mode",
+    "lab_vm": "acts on the developer's machine, by the module of lab",
+    "monitoring": "tests/fleet/test_monitoring.py has its check mode",
+    "preflight": "changes nothing: it looks whether a host can be deployed to",
+    "drill": "plants a fault on purpose and removes it; its plan is what --check shows",
     "plan": "changes nothing: it consists of modules that only look",
     "take_back": "is part of canary and rollback",
 }
@@ -33,14 +38,14 @@ def documentation(module):
 def test_every_playbook_is_compared_or_says_why_not():
     assert sorted(PLAYBOOKS) == sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
     for name, where in PLAYBOOKS.items():
-        if where.startswith("tests/"):
+        if where.endswith(".py"):
             assert f'"{name}"' in (ROOT / where).read_text(), name
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_promises_check_mode(module):
     fragments = documentation(module)["extends_documentation_fragment"]
-    assert {"tcmicro.fleet.attributes", "tcmicro.fleet.attributes.info"} & set(fragments)
+    assert FRAGMENTS & set(fragments)
 
 
 @pytest.mark.parametrize("module", MODULES)
