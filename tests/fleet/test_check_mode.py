@@ -109,7 +109,11 @@ def fleet(root):
 @pytest.fixture
 def play(root, fleet):
     def run(name, extra, *words):
-        known = {"tcmicro_lab_keys": str(root / ".keys"), **extra}
+        known = {
+            "tcmicro_lab_keys": str(root / ".keys"),
+            "tcmicro_policy_confirm_within": 120,
+            **extra,
+        }
         if "tcmicro_policies" in extra:
             known["tcmicro_policies"] = str(fleet / extra["tcmicro_policies"])
         argv = ["ansible-playbook", f"playbooks/{name}.yml", "-i", str(fleet / "hosts.yml")]
