@@ -12,8 +12,7 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels molecule-vm check format keys artifact bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-vms
-.PHONY: help setup demo test test-kernels molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout lock clean clean-lab clean-kernels clean-vms
+.PHONY: help setup demo test test-kernels molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
