@@ -74,3 +74,17 @@ def test_ansible_doc_shows_every_plugin(root, kind, folder, suffix):
     assert sorted(shown) == wanted
     assert all(entry["doc"]["short_description"] for entry in shown.values())
     assert all(entry["examples"] and entry["return"] for entry in shown.values())
+
+
+def policy_options(root, role, tasks):
+    """What a role tells the module that makes a bundle live."""
+    found = yaml.safe_load((root / f"roles/{role}/tasks/{tasks}.yml").read_text())
+    calls = [task["tcmicro.fleet.policy"] for task in found if "tcmicro.fleet.policy" in task]
+    (call,) = [call for call in calls if "bundle" in call]
+    return set(call)
+
+
+def test_policy_is_gone_back_to_the_way_it_was_made_live(root):
+    """Whoever is reached only by a detour is confirmed only by it; there is no lease on the way back."""
+    forth = policy_options(root, "tcmicro_policy", "main")
+    assert policy_options(root, "tcmicro_rollback", "policy") == forth - {"lease"}
