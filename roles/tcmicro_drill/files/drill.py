@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -I
 """A fault on purpose, on one host and for a while: so that a rollout can show that it finds it.
 
 `plant` arms the end first and then puts the fault in place; `remove` takes everything away and says what is left. Both

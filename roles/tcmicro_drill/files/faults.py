@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -I
 """What the agent's service starts while a drill is under way on a host.
 
 Of the release under test, and until the drill's time is over, that is the agent with a fault in its own process; else,
