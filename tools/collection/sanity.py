@@ -19,6 +19,7 @@ LIMIT_S = 900
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # What is not run over everything, and who does it instead.
 ELSEWHERE = {
+    "ansible-doc": "tests/plugins reads every page with it and allows no word on stderr; here it lacks the package",
     "import": "below over what runs on hosts; tests/collection imports the rest with what the controller has",
     "pylint": "ruff and mypy lint all Python code here; pylint's rules for ansible-core itself forbid the name _",
     "replace-urlopen": "plugin_utils asks Prometheus and webhooks by the standard library, without Ansible",
