@@ -73,6 +73,14 @@ collection/index
 
 ```{toctree}
 :maxdepth: 1
+:caption: Runbooks of the alerts
+:glob:
+
+runbooks/*
+```
+
+```{toctree}
+:maxdepth: 1
 :caption: Decisions
 :glob:
 
