@@ -28,7 +28,7 @@ setup: ## Install what is missing: Debian packages and the pinned Python environ
 demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: needs-root check sanity docs artifact ## Run every test but test-kernels (root; about 50 minutes)
+test: needs-root check sanity docs artifact ## Run every test but test-kernels (root; over an hour)
 	pytest tests/datapath --junit-xml=build/junit-datapath.xml
 	pytest tests/rollout --junit-xml=build/junit-rollout.xml
 	pytest tests/awx --junit-xml=build/junit-awx.xml
@@ -42,7 +42,7 @@ test-kernels: needs-root setup bpf ## Boot stock kernels 5.10, 6.1, 6.12 and run
 molecule-vm: needs-root setup bpf ## Run the main job, boots and power cuts on virtual machines with kernels 5.10, 6.1 and 6.12
 	molecule test --scenario-name vm
 
-check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (under a minute)
+check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (four minutes)
 	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
 	ruff check --quiet .
 	mypy
