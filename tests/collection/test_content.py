@@ -19,11 +19,11 @@ from tools.process import ToolError
 
 TOP = {
     *("CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs"),
-    *("meta", "playbooks", "plugins", "roles"),
+    *("meta", "monitoring", "playbooks", "plugins", "roles"),
 }
 ROLES = {"tcmicro_agent", "tcmicro_gate", "tcmicro_policy", "tcmicro_rollback"}
 PLAYBOOKS = {"canary", "deploy", "plan", "policy", "rollback", "status", "take_back", "uninstall"}
-INPUTS = ("collections", "docs", "LICENSE", "playbooks", "roles", "tcmicro_agent")
+INPUTS = ("collections", "docs", "LICENSE", "monitoring", "playbooks", "roles", "tcmicro_agent")
 
 
 def not_of_the_lab(folder):
