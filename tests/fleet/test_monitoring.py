@@ -55,7 +55,9 @@ def play(journey, rules, root):
     given = json.dumps({"monitoring_rules": str(rules), "tcmicro_agent_syn_rate": SYN_RATE})
     yield lambda *words: scene.plays.run("monitoring", *INVENTORIES, "-e", given, *words)
     scene.lab.ssh(MONITOR, "systemctl disable --now prometheus prometheus-alertmanager")
-    assert scene.plays.run("deploy").code == 0
+    running = scene.lab.agent(MONITOR, "status")["agent"]["release"]
+    outcome = scene.plays.run("deploy", "-e", f"tcmicro_agent_release={running}")
+    assert outcome.code == 0, outcome.failure()
 
 
 @pytest.fixture(scope="module")
