@@ -60,7 +60,7 @@ def test_what_runs_is_not_started_again(clock):
 
 
 def test_a_machine_that_ends_is_named_with_its_console(clock):
-    with pytest.raises(LabError, match="db1: systemd-nspawn ended .*; console of db1; run `make"):
+    with pytest.raises(LabError, match="db1: its processes ended .*; console of db1; run `make"):
         boot(Machines(clock, dead=("db1",)), ACTS, 8, 10, clock)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tcmicro_lab import disk, image, images, plan, preflight, qemu, record
+from tcmicro_lab import disk, image, images, plan, qemu, record
 from tcmicro_lab.model import Act, Kind, LabError
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
@@ -159,24 +159,6 @@ def test_virtualization_is_used_where_a_machine_came_up_by_it(tmp_path, monkeypa
     qemu.Accelerator(probed, Ticking()).make(act)
     assert (tmp_path / "accelerator").read_text() == f"{found}\n"
     assert probed.done == ["kvm", "removed"]
-
-
-def test_too_little_memory_and_missing_commands_are_told_together():
-    facts = preflight.Facts(
-        directory=Path("/checkout/.vms"),
-        uid=0,
-        commands=frozenset(preflight.COMMANDS),
-        filesystems=frozenset({"bpf", "overlay"}),
-        directory_filesystem="ext4",
-        cgroups=(Path("/sys/fs/cgroup"),),
-        cgroups_writable=True,
-        machine_id="3d1219c7",
-        memory_mb=1000,
-    )
-    assert preflight.missing(facts) == []
-    memory, commands = preflight.missing(facts, machines=2)
-    assert memory.startswith("2 virtual machines need 1536 MB of memory, 1000 MB are available")
-    assert commands.endswith("apt-get install e2fsprogs qemu-system-x86")
 
 
 def test_files_links_and_directories_are_written_into_the_disk(tmp_path):

@@ -92,3 +92,10 @@ def test_mounts_below_a_path_are_found_the_latest_first_and_no_neighbours():
     mountinfo = "\n".join(f"1 1 0:1 / {path} rw - tmpfs tmpfs rw" for path in paths)
     found = [str(point) for point in points(mountinfo, Path("/x/lab"))]
     assert found == ["/x/lab/web1/root/sys", "/x/lab/web1/root", "/x/lab"]
+
+
+def test_virtual_machines_need_memory_and_commands_of_their_own():
+    assert preflight.missing(replace(GOOD, memory_mb=0)) == []
+    memory, commands = preflight.missing(replace(GOOD, memory_mb=1000), machines=2)
+    assert memory.startswith("2 virtual machines need 1536 MB of memory, 1000 MB are available")
+    assert commands.endswith("apt-get install e2fsprogs qemu-system-x86")

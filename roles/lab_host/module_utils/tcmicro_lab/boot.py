@@ -47,7 +47,7 @@ def _check(machines: Bootable, booting: dict[Act, float], limit: float, now: flo
     for act, deadline in booting.items():
         fault = ""
         if not machines.exists(act):
-            fault = "systemd-nspawn ended while the host booted"
+            fault = "its processes ended while it booted"
         elif now > deadline:
             fault = f"sshd did not answer within {limit:.0f} s"
         if fault:

@@ -11,10 +11,10 @@ from . import apt, mounts
 from .images import KERNEL, MODULES, PACKAGES, Image, files_of, image
 from .model import Act, Lab, LabError, Wanted
 from .run import run
+from .tree import UNNEEDED, apt_files
 
 DISK_MB = 2048  # sparse
 LIMIT = 1800
-UNNEEDED = ("doc", "man", "locale", "info", "lintian")
 MASKED = (
     "e2scrub_reap.service e2scrub_all.timer apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer "
     "fstrim.timer getty.target serial-getty@ttyS0.service systemd-networkd-wait-online.service "
@@ -54,7 +54,7 @@ class Images:
         mounts.clear(draft)
         draft.mkdir(parents=True)
         tree = draft / "tree"
-        self._build(command(image(name), packages, tree, _apt_files(), run(["apt-config", "dump"])))
+        self._build(command(image(name), packages, tree, apt_files(), run(["apt-config", "dump"])))
         finish(tree, draft)
         draft.rename(act.target)
 
@@ -131,9 +131,3 @@ def _newest(tree: Path, pattern: str) -> Path:
     if not found:
         raise LabError(f"{tree}/boot: no file is {pattern}; a kernel is expected")
     return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)])
-
-
-def _apt_files() -> dict[str, str]:
-    folder = Path("/etc/apt/sources.list.d")
-    files = [Path("/etc/apt/sources.list"), *folder.glob("*.list"), *folder.glob("*.sources")]
-    return {str(file): file.read_text(errors="replace") for file in files if file.is_file()}

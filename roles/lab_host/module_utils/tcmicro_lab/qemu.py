@@ -7,9 +7,8 @@ import subprocess
 from pathlib import Path
 
 from .boot import Clock
-from .cgroup import Cgroups
 from .images import MEMORY_MB
-from .machine import State
+from .machine import Machines, State
 from .model import Act, Host, Kind, Lab
 from .network import BRIDGE
 from .record import write_file
@@ -24,15 +23,8 @@ KVM = Path("/dev/kvm")
 KVM_PROBE_S = 60
 
 
-class VirtualMachines:
-    """Effect of Kind.VM; the target is the host's name. Its processes are its cgroup's members."""
-
-    def __init__(self, lab: Lab, members: tuple[Host, ...], cgroups: Cgroups) -> None:
-        self.lab, self.cgroups = lab, cgroups
-        self.hosts = {host.name: host for host in members}
-
-    def exists(self, act: Act) -> bool:
-        return bool(self.cgroups.members(self._cgroup(act.target)))
+class VirtualMachines(Machines):
+    """Effect of Kind.VM: a host as a container is one, but for how it is started and asked."""
 
     def make(self, act: Act) -> None:
         """Switches the machine on and returns at once; it outlives us in a session and a cgroup of its own."""
@@ -89,9 +81,6 @@ class VirtualMachines:
         if not succeeds(["ip", "-n", self.lab.name, "link", "show", name]):
             run(["ip", "-n", self.lab.name, "tuntap", "add", "dev", name, "mode", "tap"])
         run(["ip", "-n", self.lab.name, "link", "set", name, "master", BRIDGE, "up"])
-
-    def _cgroup(self, name: str) -> str:
-        return self.lab.cgroup(self.hosts[name])
 
 
 def tap_name(host: Host) -> str:

@@ -39,7 +39,7 @@ class Tree:
             )
         draft = _draft(act)
         mounts.clear(draft)
-        self._build(command(self.wanted, draft, _apt_files(), run(["apt-config", "dump"])))
+        self._build(command(self.wanted, draft, apt_files(), run(["apt-config", "dump"])))
         finish(draft)
         draft.rename(act.target)
 
@@ -90,7 +90,7 @@ def _draft(act: Act) -> Path:
     return Path(f"{act.target}.partial")
 
 
-def _apt_files() -> dict[str, str]:
+def apt_files() -> dict[str, str]:
     folder = Path("/etc/apt/sources.list.d")
     files = [Path("/etc/apt/sources.list"), *folder.glob("*.list"), *folder.glob("*.sources")]
     return {str(file): file.read_text(errors="replace") for file in files if file.is_file()}
