@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roles.lab_host.module_utils.tcmicro_lab import apt
+from roles.lab_host.module_utils.tcmicro_lab.tree import apt_files
 from tools.kernels import image
 from tools.process import ToolError, run
 
@@ -87,19 +88,12 @@ def has_use(path: Path) -> bool:
 # --- effects ---
 
 
-def apt_files() -> dict[str, str]:
-    folder = Path("/etc/apt/sources.list.d")
-    files = [Path("/etc/apt/sources.list"), *folder.glob("*.list"), *folder.glob("*.sources")]
-    return {str(file): file.read_text(errors="replace") for file in files if file.is_file()}
-
-
 def own_suite() -> str:
     """The machine's Debian, by code name."""
-    text = Path("/etc/os-release").read_text()
-    found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
-    if found is None:
+    found = apt.suite_of(Path("/etc/os-release").read_text())
+    if not found:
         raise ToolError("/etc/os-release: no VERSION_CODENAME; stock kernels need a Debian machine")
-    return found[1]
+    return found
 
 
 def fetch(wanted: Wanted, cache: Path) -> Kernel:

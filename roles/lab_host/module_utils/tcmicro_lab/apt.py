@@ -62,6 +62,12 @@ def _stanzas(text: str) -> Iterator[dict[str, str]]:
         yield fields
 
 
+def suite_of(os_release: str) -> str:
+    """A machine's Debian by code name, out of its /etc/os-release; empty where that has none."""
+    found = re.search(r"^VERSION_CODENAME=(\w+)$", os_release, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def sources_of(files: Mapping[str, str], own: str, suite: str) -> tuple[str, ...]:
     """The machine's entries of its own suite, rewritten for another one of the same archive."""
     found = sources(files, own)

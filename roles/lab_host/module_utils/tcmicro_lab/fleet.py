@@ -55,7 +55,7 @@ def effects(lab: Lab, wanted: Wanted | None = None) -> dict[Kind, Any]:
         Kind.OVERLAY: Overlay(lab, members),
         Kind.BPFFS: Bpffs(),
         Kind.MACHINE: Machines(lab, members, cgroups),
-        Kind.IMAGE: Images(lab, wanted),
+        Kind.IMAGE: Images(lab, wanted, cgroups),
         Kind.DISK: Disks(lab, members),
         Kind.ACCELERATOR: Accelerator(virtual, SystemClock()),
         Kind.VM: virtual,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from . import apt, mounts
+from .cgroup import Cgroups
 from .images import KERNEL, MODULES, PACKAGES, Image, files_of, image
 from .model import Act, Lab, LabError, Wanted
 from .run import run
-from .tree import UNNEEDED, apt_files
+from .tree import UNNEEDED, apt_files, bootstrap
 
 DISK_MB = 2048  # sparse
 LIMIT = 1800
@@ -39,8 +39,8 @@ apt-get --yes install --no-install-recommends -oDPkg::Chroot-Directory="$1" "$na
 class Images:
     """Effect of Kind.IMAGE: a directory with `tree`, `disk`, `vmlinuz` and `initrd`."""
 
-    def __init__(self, lab: Lab, wanted: Wanted | None) -> None:
-        self.lab, self.wanted = lab, wanted
+    def __init__(self, lab: Lab, wanted: Wanted | None, cgroups: Cgroups) -> None:
+        self.lab, self.wanted, self.cgroups = lab, wanted, cgroups
 
     def exists(self, act: Act) -> bool:
         return Path(act.target).is_dir()
@@ -54,7 +54,8 @@ class Images:
         mounts.clear(draft)
         draft.mkdir(parents=True)
         tree = draft / "tree"
-        self._build(command(image(name), packages, tree, apt_files(), run(["apt-config", "dump"])))
+        argv = command(image(name), packages, tree, apt_files(), run(["apt-config", "dump"]))
+        bootstrap(self.lab, self.cgroups, argv, LIMIT)
         finish(tree, draft)
         draft.rename(act.target)
 
@@ -62,25 +63,14 @@ class Images:
         """A finished image stays when the lab goes; an unfinished one does not."""
         mounts.clear(Path(f"{act.target}.partial"))
 
-    def _build(self, argv: list[str]) -> None:
-        log = self.lab.directory / "build.log"
-        with log.open("w") as output:
-            try:
-                code = subprocess.run(
-                    argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=LIMIT
-                ).returncode
-            except subprocess.TimeoutExpired as fault:
-                raise LabError(f"{log}: no end of building after {LIMIT} s") from fault
-        if code:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-            raise LabError(f"{log}: building the image failed with exit {code}:\n{tail}")
-
 
 def command(
     wanted: Image, packages: tuple[str, ...], tree: Path, files: dict[str, str], config: str
 ) -> list[str]:
     """The mmdebstrap command line. A kernel of another suite comes from that suite's archive and from nowhere else."""
-    own = own_suite(Path("/etc/os-release").read_text())
+    own = apt.suite_of(Path("/etc/os-release").read_text())
+    if not own:
+        raise LabError("/etc/os-release: no VERSION_CODENAME; images are made on a Debian machine")
     kernel = wanted.foreign_kernel or wanted.suite
     sources = apt.sources_of(files, own, wanted.suite)
     if wanted.foreign_kernel:
@@ -96,14 +86,6 @@ def command(
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNNEEDED),
         *(wanted.suite, str(tree), *sources),
     ]
-
-
-def own_suite(os_release: str) -> str:
-    """The machine's Debian, by code name."""
-    found = re.search(r"^VERSION_CODENAME=(\w+)$", os_release, re.MULTILINE)
-    if found is None:
-        raise LabError("/etc/os-release: no VERSION_CODENAME; images are made on a Debian machine")
-    return found[1]
 
 
 def finish(tree: Path, folder: Path) -> None:

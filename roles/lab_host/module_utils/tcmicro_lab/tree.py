@@ -39,32 +39,35 @@ class Tree:
             )
         draft = _draft(act)
         mounts.clear(draft)
-        self._build(command(self.wanted, draft, apt_files(), run(["apt-config", "dump"])))
+        argv = command(self.wanted, draft, apt_files(), run(["apt-config", "dump"]))
+        bootstrap(self.lab, self.cgroups, argv, LIMIT)
         finish(draft)
         draft.rename(act.target)
 
     def remove(self, act: Act) -> None:
         mounts.clear(_draft(act))
 
-    def _build(self, argv: list[str]) -> None:
-        log = self.lab.directory / "build.log"
-        with log.open("w") as output:
-            builder = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=lambda: self.cgroups.enter(f"{self.lab.name}/build"),
-            )
-            try:
-                code = builder.wait(LIMIT)
-            except BaseException:
-                self.cgroups.kill(f"{self.lab.name}/build")
-                raise
-        if code:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-            raise LabError(f"{log}: building the root tree failed with exit {code}:\n{tail}")
+
+def bootstrap(lab: Lab, cgroups: Cgroups, argv: list[str], limit: float) -> None:
+    """Runs mmdebstrap in the lab's own cgroup, so that no cut attempt leaves it behind."""
+    log = lab.directory / "build.log"
+    with log.open("w") as output:
+        builder = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=lambda: cgroups.enter(f"{lab.name}/build"),
+        )
+        try:
+            code = builder.wait(limit)
+        except BaseException:
+            cgroups.kill(f"{lab.name}/build")
+            raise
+    if code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+        raise LabError(f"{log}: building the root tree failed with exit {code}:\n{tail}")
 
 
 def command(wanted: Wanted, target: Path, apt_files: dict[str, str], apt_config: str) -> list[str]:
