@@ -143,10 +143,14 @@ def test_what_is_refused_touches_nobody(after, name):
     assert fleet.touched() == []
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 99), ("SIGTERM", -15), ("SIGKILL", -9)])
-def test_controller_that_ends_leaves_hosts_on_trial_only(after, name, code):
+# 250: the interrupt met ansible-core between closing a worker process and forgetting it, and its own cleanup
+# then fails with "process object is closed".
+@pytest.mark.parametrize(
+    ("name", "codes"), [("SIGINT", {99, 250}), ("SIGTERM", {-15}), ("SIGKILL", {-9})]
+)
+def test_controller_that_ends_leaves_hosts_on_trial_only(after, name, codes):
     fleet, outcome = after(name)
-    assert outcome.code == code
+    assert outcome.code in codes
     assert fleet.touched() == FIRST
     assert fleet.waiting() == FIRST
     assert fleet.journal("SELECT state FROM rollouts") == [("running",)]
