@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 HOSTS ?= 6
 VERSION ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' tcmicro_agent/version.py)
 KEY ?= .keys/release.key.pem
+EVERY_CORE := --numprocesses=auto --dist=loadfile
 LAB := ansible-playbook playbooks/lab.yml -i localhost,
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
@@ -29,9 +30,9 @@ demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to
 	@python -m tools.demo $(if $(KEEP),--keep)
 
 test: needs-root check sanity docs artifact ## Run every test but test-kernels (root; over an hour)
-	pytest tests/datapath --junit-xml=build/junit-datapath.xml
-	pytest tests/rollout --junit-xml=build/junit-rollout.xml
-	pytest tests/awx --junit-xml=build/junit-awx.xml
+	pytest $(EVERY_CORE) tests/datapath --junit-xml=build/junit-datapath.xml
+	pytest $(EVERY_CORE) tests/rollout --junit-xml=build/junit-rollout.xml
+	pytest $(EVERY_CORE) tests/awx --junit-xml=build/junit-awx.xml
 	pytest tests/collection --junit-xml=build/junit-collection.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
@@ -47,7 +48,7 @@ check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests 
 	ruff check --quiet .
 	mypy
 	tools/lint_content.sh
-	pytest --junit-xml=build/junit-unit.xml
+	pytest $(EVERY_CORE) --junit-xml=build/junit-unit.xml
 
 sanity: setup ## Check the collection by ansible-test (a minute or two)
 	python -m tools.collection.sanity

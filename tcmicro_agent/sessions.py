@@ -82,9 +82,14 @@ class Timeouts:
 
 def expired(chunk: Chunk, timeouts: Timeouts, now: int) -> list[int]:
     """The sessions that expired() of bpf/session.h calls so at `now` jiffies, by their place in the chunk."""
-    protocols = chunk.protocols
+    protocols, states, last_seen = chunk.protocols, chunk.states, chunk.last_seen
     oldest = {number: timeouts.freshest_expired(number, now) for number in set(protocols)}
-    rows = zip(protocols, chunk.states, chunk.last_seen)
+    strictest = max(
+        (limits[state] for limits in oldest.values() for state in set(states)), default=0
+    )
+    if min(last_seen, default=strictest) >= strictest:  # most chunks: no need to look at each
+        return []
+    rows = zip(protocols, states, last_seen)
     return [n for n, (protocol, state, seen) in enumerate(rows) if seen < oldest[protocol][state]]
 
 

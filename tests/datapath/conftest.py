@@ -75,14 +75,17 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints what a reader of a green run wants to know, too: seeds and numbers."""
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Notes what a reader of a green run wants to know, too: seeds and numbers. They are printed at the end."""
+    return lambda text: record_property("said", text)
 
-    def speak(text: str) -> None:
-        with capsys.disabled():
-            print(f" {text} ", end="", flush=True)
 
-    return speak
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [r for outcome in ("passed", "failed") for r in terminalreporter.getreports(outcome)]
+    for report in reports:
+        for name, text in report.user_properties:
+            if name == "said":
+                terminalreporter.write_line(f"{report.nodeid}: {text}")
 
 
 def switch_on_loopback() -> None:

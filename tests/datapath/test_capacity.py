@@ -72,12 +72,11 @@ def memory(kernel: Kernel, table: SessionTable) -> int:
     return int(re.search(r"memlock:\s+(\d+)", text).group(1))
 
 
-def test_a_million_sessions_are_there_and_cost_what_is_said(full, capsys):
+def test_a_million_sessions_are_there_and_cost_what_is_said(full, say):
     table = SessionTable.TCP4
     count, size = full.kernel.sessions.counts()[table], memory(full.kernel, table)
     every = sum(memory(full.kernel, each) for each in SessionTable)
-    with capsys.disabled():
-        print(f" {count} sessions in {size >> 20} MiB, all tables {every >> 20} MiB ", end="")
+    say(f"{count} sessions in {size >> 20} MiB, all tables {every >> 20} MiB")
     assert count >= 0.97 * MILLION
     assert size <= SESSION_BYTES * MILLION
     assert every <= 2.2 * SESSION_BYTES * MILLION
