@@ -14,7 +14,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
     chain,
     denylist,
     schema,
-    steps,
+    taking_back,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import (
     HostRow,
@@ -228,7 +228,7 @@ RACKS = {f"h{n}": "r1" if n < 8 else "r2" for n in range(12)}
 
 
 def take_back(journal, *hosts):
-    return steps.take_back(journal, {"rollout": "r1", "hosts": hosts, "domains": RACKS})
+    return taking_back.take_back(journal, {"rollout": "r1", "hosts": hosts, "domains": RACKS})
 
 
 def test_rack_in_which_taking_back_fails_is_left_alone(stopping):

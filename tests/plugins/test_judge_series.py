@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.steps import normal
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.verdicts import normal
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import series
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.judge import judge
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.report.plots import plot
