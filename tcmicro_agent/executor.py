@@ -122,17 +122,17 @@ class Executor:
         return self._kernel.transition(expected.encode(), desired.encode())
 
     def record(self, generation: int, digest: str) -> None:
-        """Writes down what rules for good from now on."""
+        """Writes down what rules for good from now on. Who returns to the policy before has none to go back to: the one
+        that was left must not be taken for it."""
         books = self._store.books()
         before = books.confirmed
         if before and before.generation == generation:
             return
         Trust(self._store).raise_floor(digest)
-        same = before and before.digest == digest  # live again after a reboot: no step back
+        if before and before.digest == digest:  # live again after a reboot: no step back
+            before = books.previous
+        elif books.previous and books.previous.digest == digest:
+            before = None
         self._store.save_books(
-            replace(
-                books,
-                confirmed=Applied(digest, generation),
-                previous=books.previous if same else before,
-            )
+            replace(books, confirmed=Applied(digest, generation), previous=before)
         )

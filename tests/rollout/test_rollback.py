@@ -89,7 +89,7 @@ def unfinished(*words):
     return scenario
 
 
-def policies_out(*words, twice=False, **hosts):
+def policies_out(*words, twice=False, between=lambda fleet: None, **hosts):
     """Policies that reached everybody, then rollback.yml by the hosts' own records, which may run twice."""
 
     def scenario(fleet):
@@ -99,6 +99,7 @@ def policies_out(*words, twice=False, **hosts):
         for host, faults in hosts.items():
             fleet.script(host, **faults)
         first = fleet.run("rollback", "-e", "policy=true", *words)
+        between(fleet)
         return fleet.run("rollback", "-e", "policy=true", *words) if twice else first
 
     return scenario
@@ -128,6 +129,7 @@ SCENARIOS = {
     "two stuck": rolled_out("-e", "rollout=ID", before=stuck),
     "policies": policies_out(),
     "policies twice": policies_out(twice=True),
+    "policies twice, no journal": policies_out(twice=True, between=lose_journal),
     "policies, limit": policies_out("--limit", "h2"),
     "two ways": two_ways,
     "in racks": in_racks,
@@ -231,7 +233,10 @@ def digests(fleet):
     return {host: fleet.state(host)["digest"] for host in fleet.hosts}
 
 
-@pytest.mark.parametrize("name", ["policies", "policies twice"])
+POLICIES_TWICE = ["policies twice", "policies twice, no journal"]
+
+
+@pytest.mark.parametrize("name", ["policies", *POLICIES_TWICE])
 def test_policies_go_back_to_what_each_host_had_before(after, name):
     fleet, outcome = after(name)
     assert outcome.code == 0, outcome.output
@@ -240,8 +245,9 @@ def test_policies_go_back_to_what_each_host_had_before(after, name):
     assert outcome.says("restored to ab12: h1, h2, h3, h4")
 
 
-def test_second_time_takes_no_policy_forward_again(after):
-    fleet, _ = after("policies twice")
+@pytest.mark.parametrize("name", POLICIES_TWICE)
+def test_second_time_takes_no_policy_forward_again(after, name):
+    fleet, _ = after(name)
     assert [len(fleet.calls(host, "apply policy")) for host in fleet.hosts] == [2] * 4
 
 

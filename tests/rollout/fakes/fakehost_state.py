@@ -307,10 +307,11 @@ class Host:
         }
 
     def kept_policy(self):
-        """What ruled before it is what it can go back to."""
-        former = self.state["policy_change"]["previous"]
-        number = self.state["generation"] - 1
-        self.state["previous"] = {"generation": number, "digest": former} if former else None
+        """What ruled before it is what it can go back to, unless it came back from there."""
+        change, before = self.state["policy_change"], self.state["previous"] or {}
+        number, former = self.state["generation"] - 1, change["previous"]
+        returned = not former or before.get("digest") == change["digest"]
+        self.state["previous"] = None if returned else {"generation": number, "digest": former}
 
     def revert_policy(self, args):
         change = self.state["policy_change"]

@@ -263,6 +263,15 @@ def test_cut_between_the_flip_and_the_books_rolls_forward(agent, tmp_path):
     assert agent.store.books().previous.digest == digest(OLD)
 
 
+def test_who_returned_to_the_policy_before_has_none_to_go_back_to(agent):
+    for applied in (OLD, NEW, OLD):
+        agent.apply(applied)
+    assert agent.store.books().confirmed.digest == digest(OLD)
+    assert agent.store.books().previous is None
+    agent.apply(NEW)
+    assert agent.store.books().previous.digest == digest(OLD)
+
+
 def test_the_daemon_rolls_forward_too(agent, tmp_path):
     agent.apply(OLD)
     with pytest.raises(CutError):
