@@ -186,6 +186,7 @@ ROOMS = {
     f"{FLEET}.plugin_utils.judge": Room(
         (*BASE, *agent("policy"), f"{FLEET}.plugin_utils", "numpy", "scipy"), pure=True
     ),
+    f"{FLEET}.plugin_utils.judge.gate_file": Room((*agent("errors"), f"{FLEET}.plugin_utils")),
     f"{FLEET}.plugin_utils.judge.prometheus": Room((f"{FLEET}.plugin_utils",)),
     f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
     f"{FLEET}.plugin_utils.drill": Room((f"{FLEET}.plugin_utils",), pure=True),

@@ -6,24 +6,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge import (
+    gate_file,
     judge,
     prometheus,
     series,
-    specs,
     staged,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.evidence import Evidence
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
-from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.policy.inventory_facts import addresses
 
-SHIPPED = Path("roles/tcmicro_gate/files/gates.yml")
 ARGUMENTS = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "controls": {"type": "list", "elements": "str", "default": []},
@@ -45,10 +41,11 @@ ARGUMENTS = {
 
 class ActionModule(OnceAction):
     ARGUMENTS = ARGUMENTS
+    REFUSALS = (gate_file.GateFileError,)
 
     def act(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        gates = _gates(args["gates"])
+        gates = gate_file.read(args["gates"])
         evidence = _evidence(args, task_vars.get("hostvars", {}))
         if args["only_invariants"]:
             verdict = judge.judge_invariants(evidence, gates, args["previous"])
@@ -69,25 +66,6 @@ class ActionModule(OnceAction):
             "reasons": judge.reasons(verdict),
             "table": judge.table(evidence, verdict),
         }
-
-
-def _gates(file: str | None) -> specs.Gates:
-    path = Path(file) if file else _shipped()
-    try:
-        return specs.parse(str(path), path.read_text())
-    except OSError as exc:
-        raise AnsibleActionFail(f"{path}: {exc.strerror}; allowed is a file of kind Gates") from exc
-    except PolicyError as exc:
-        raise AnsibleActionFail(str(exc)) from exc
-
-
-def _shipped() -> Path:
-    """Of the role that stands beside this collection."""
-    found = (above / SHIPPED for above in Path(__file__).resolve().parents)
-    shipped = next((path for path in found if path.is_file()), None)
-    if shipped is None:
-        raise AnsibleActionFail(f"gates: no {SHIPPED} beside this collection; say which file")
-    return shipped
 
 
 def _evidence(args: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Evidence:

@@ -71,6 +71,14 @@ options:
     description: Whether policies are rolled out, and no release.
     type: bool
     default: false
+  gates:
+    description: The gate file that the rollout is to be judged by, read so that its faults are known before a host is changed.
+      Without, the shipped one, which has none.
+    type: path
+  resume:
+    description: A rollout is gone on with. What was planned stands, so that only the gate file is read.
+    type: bool
+    default: false
   seen:
     description: Looks of M(tcmicro.fleet.agent_info) by host. Without it only the request is checked.
     type: dict

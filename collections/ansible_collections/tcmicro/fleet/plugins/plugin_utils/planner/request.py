@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner import stages, windows
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import RolloutError
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.planner.errors import (
+    RolloutError,
+    noting,
+)
 
 ALL = "all"
 
@@ -29,19 +32,18 @@ class Request:
     regardless: bool
 
 
-def read(args: dict[str, Any], clock: datetime) -> Request:
-    """The request of the arguments of rollout_plan. Raises RolloutError, WaveError."""
-    stages.parse(args["waves"])
-    now, regardless = windows.moment(args["now"], clock)
-    return Request(
-        hosts=tuple(args["hosts"]),
-        stages=args["waves"],
-        allow_missing=whole_number("allow_missing", args["allow_missing"], least=0),
-        seed=_seed(args["seed"], args["release"]),
-        accept_blind=names("accept_blind", args["accept_blind"]),
-        now=now,
-        regardless=regardless,
-    )
+def read(args: Mapping[str, Any], clock: datetime) -> Request:
+    """The request of the arguments of rollout_plan. Raises RolloutError with all that is wrong with it."""
+    refused: list[str] = []
+    noting(refused, lambda: stages.parse(args["waves"]))
+    moment = noting(refused, lambda: windows.moment(args["now"], clock))
+    missing = noting(refused, lambda: whole_number("allow_missing", args["allow_missing"], least=0))
+    seed = noting(refused, lambda: _seed(args["seed"], args["release"]))
+    accepted = noting(refused, lambda: names("accept_blind", args["accept_blind"]))
+    if refused:
+        raise RolloutError("\n".join(refused))
+    hosts, (now, regardless) = tuple(args["hosts"]), moment
+    return Request(hosts, args["waves"], missing, seed, accepted, now, regardless)
 
 
 def whole_number(name: str, value: Any, *, least: int) -> int:
