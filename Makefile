@@ -13,10 +13,10 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-vms
+.PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-python39 clean-vms
 
 help: ## List every command
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # no command, but what some commands need
 .PHONY: needs-root
@@ -33,12 +33,19 @@ test: needs-root check sanity docs artifact ## Run every test but test-kernels (
 	pytest $(EVERY_CORE) tests/datapath --junit-xml=build/junit-datapath.xml
 	pytest $(EVERY_CORE) tests/rollout --junit-xml=build/junit-rollout.xml
 	pytest $(EVERY_CORE) tests/awx --junit-xml=build/junit-awx.xml
+	@python -m tools.python39
+	pytest tests/datapath --junit-xml=build/junit-datapath.xml
+	pytest tests/rollout --junit-xml=build/junit-rollout.xml
+	pytest tests/awx --junit-xml=build/junit-awx.xml
 	pytest tests/collection --junit-xml=build/junit-collection.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
 
 test-kernels: needs-root setup bpf ## Boot stock kernels 5.10, 6.1, 6.12 and run the datapath tests there (KERNEL=5.10, ACCEPT=1)
 	@python -m tools.kernels $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ACCEPT),--accept)
+
+test-python39: needs-root setup ## Run the unit tests of agent and modules with the Python 3.9 of a Debian 11 (three minutes)
+	@python -m tools.python39
 
 molecule-vm: needs-root setup bpf ## Run the main job, boots and power cuts on virtual machines with kernels 5.10, 6.1 and 6.12
 	molecule test --scenario-name vm
@@ -106,6 +113,9 @@ clean-lab: lab-down ## Remove the lab with its cached root tree
 
 clean-kernels: ## Remove the fetched kernels; the next test-kernels takes the newest
 	rm -rf .kernels
+
+clean-python39: ## Remove the tree of Debian 11; the next test-python39 makes one
+	rm -rf .python39
 
 clean-vms: needs-root setup ## Remove the virtual machines with their cached images
 	ansible-playbook playbooks/lab_vm.yml -i localhost, -e vm_state=absent

@@ -8,10 +8,12 @@ venv=../build/lock-venv
 [[ -x $venv/bin/uv ]] || { /usr/bin/python3 -m venv "$venv" && "$venv/bin/pip" install --quiet uv; }
 
 pin() { # PYTHON INPUT [WORDS]
-	"$venv/bin/uv" pip compile --quiet --upgrade --universal --generate-hashes --no-header \
+	"$venv/bin/uv" pip compile --quiet --upgrade --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --python-version "$1" "${@:3}" "$2.in" -o "$2.lock"
 }
 
-pin 3.9 agent
-pin 3.11 dev
-pin 3.11 awx --no-deps
+pin 3.9 agent --universal
+pin 3.11 dev --universal
+pin 3.11 awx --universal --no-deps
+# for that one Python: pip decides by its own which lines of a universal lock are meant
+pin 3.9.2 python39 --python-platform linux

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Union
 
-Address = IPv4Address | IPv6Address
+Address = Union[IPv4Address, IPv6Address]
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 HOP_BY_HOP, FRAGMENT, DESTINATION = 0, 44, 60
@@ -54,8 +55,7 @@ def ipv6(
     """`extensions` are (type, body after the next-header byte) in order."""
     kinds = [kind for kind, _ in extensions] + [protocol]
     chain = b"".join(
-        bytes([following]) + body
-        for (_, body), following in zip(extensions, kinds[1:], strict=True)
+        bytes([following]) + body for (_, body), following in zip(extensions, kinds[1:])
     )
     fixed = struct.pack("!IHBB", 6 << 28, len(chain) + len(payload), kinds[0], hops)
     return fixed + src.packed + dst.packed + chain + payload

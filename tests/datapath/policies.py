@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import TypeVar
+from typing import TypeVar, Union
 
 from builders import bundle
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ from tcmicro_agent.policy.model import (
 )
 from tcmicro_agent.tuning import Limits, Tuning
 
-Address = IPv4Address | IPv6Address
+Address = Union[IPv4Address, IPv6Address]
 T = TypeVar("T")
 US = {4: ip_address("10.0.0.1"), 6: ip_address("fd00::1")}
 STRANGERS = [ip_address("198.51.100.9"), ip_address("2001:db8:9::9")]

@@ -33,7 +33,7 @@ def test_prefixes_cover_a_range_exactly_and_briefly(one, other):
     covered = [(start, start + (1 << PORT_BITS - length)) for length, start in blocks]
     assert covered[0][0] == first
     assert covered[-1][1] == last + 1
-    assert all(left[1] == right[0] for left, right in zip(covered, covered[1:], strict=False))
+    assert all(left[1] == right[0] for left, right in zip(covered, covered[1:]))
     assert all(start % (end - start) == 0 for start, end in covered)
     assert len(blocks) <= 30
 

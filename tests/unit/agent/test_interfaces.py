@@ -94,7 +94,7 @@ def test_what_cannot_be_followed_is_said(wanted, said):
     ]
     found = problems(links, wanted)
     assert len(found) == len(said)
-    assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
+    assert all(line.startswith(start) for line, start in zip(found, said))
 
 
 def test_who_carries_packets_and_is_not_guarded_is_named_with_the_reason():

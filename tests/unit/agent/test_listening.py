@@ -215,7 +215,7 @@ class Authority:
         return str(certificate), str(self._write(f"{name}.key", secret))
 
     def _sign(self, subject: x509.Name, key, authority: bool) -> bytes:
-        now = dt.datetime.now(dt.UTC)
+        now = dt.datetime.now(dt.timezone.utc)
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
         built = (
             x509.CertificateBuilder(subject_name=subject, issuer_name=self._name)

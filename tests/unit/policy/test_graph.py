@@ -148,10 +148,10 @@ def test_layers_go_one_way_but_for_what_closes_a_circle(edges):
     layout = lay_out(dict.fromkeys("abcd", 10.0), edges, gap=5, lane=5)
     assert [(way[0].key[0], way[-1].key[0]) for way in layout.ways] == edges
     for way in layout.ways:
-        steps = [b.layer - a.layer for a, b in itertools.pairwise(way)]
+        steps = [b.layer - a.layer for a, b in zip(way, way[1:])]
         assert steps == ([0] if way[0] is way[-1] else [steps[0]] * len(steps))
     back = sum(way[0].layer > way[-1].layer for way in layout.ways)
     assert back == (1 if ("b", "a") in edges or ("c", "a") in edges else 0)
     for layer in layout.layers:
-        for one, other in itertools.pairwise(layer):
+        for one, other in zip(layer, layer[1:]):
             assert one.y + one.height / 2 + 5 <= other.y - other.height / 2 + 1e-6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +28,7 @@ spec:
       ports: [tcp/5432, udp/1-9, icmp]
 """
 LAUGHS = "a: &a [x, x]\n" + "".join(
-    f"{name}: &{name} [*{last}, *{last}]\n" for last, name in pairwise("abcdefghi")
+    f"{name}: &{name} [*{last}, *{last}]\n" for last, name in zip("abcdefgh", "bcdefghi")
 )
 
 HOSTILE = {
