@@ -18,6 +18,7 @@ from tcmicro_agent import apart, messages, upkeep
 from tcmicro_agent.attachments import Attachments
 from tcmicro_agent.config import Config
 from tcmicro_agent.datapath import links
+from tcmicro_agent.datapath.host import start_of
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.journal import Journal
@@ -28,7 +29,6 @@ from tcmicro_agent.metrics.vitals import Vitals
 from tcmicro_agent.probe import Probe, Why
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.recorder import Recorder
-from tcmicro_agent.report import start_of
 from tcmicro_agent.store import Store
 from tcmicro_agent.sweep import Sweep
 from tcmicro_agent.version import VERSION

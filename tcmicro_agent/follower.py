@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from tcmicro_agent.abi import Reason
+from tcmicro_agent.datapath.host import start_of
 from tcmicro_agent.errors import TcmicroError
-from tcmicro_agent.report import start_of
 from tcmicro_agent.store import LockedError, Store, read_document, write_document
 
 

@@ -19,9 +19,9 @@ from typing import Any
 from tcmicro_agent import abi, documents
 from tcmicro_agent.abi import Direction, Reason
 from tcmicro_agent.datapath import events, host
+from tcmicro_agent.datapath.host import start_of
 from tcmicro_agent.errors import StoreError
 from tcmicro_agent.reconcile import Agent
-from tcmicro_agent.report import start_of
 from tcmicro_agent.sessions import ANSWERED_TCP, HALF_OPEN, Chunk, Timeouts, remotes, unanswered
 from tcmicro_agent.sweep import Sweep
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tcmicro_agent import abi, guard, takeover, trial_report
@@ -108,18 +107,9 @@ def _local_drift(rule: dict[str, Any]) -> str:
     return f"local rule {rule['id']} ({what}): {end}"
 
 
-def start_of(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; with the pid it names the process for good (proc(5))."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    return int(stat.rpartition(")")[2].split()[19])
-
-
 def _process(said: dict[str, Any]) -> dict[str, Any]:
     pid = int(said.get("pid") or 0)
-    running = bool(pid) and start_of(pid) == said.get("start")
+    running = bool(pid) and host.start_of(pid) == said.get("start")
     return {
         "running": running,
         "pid": pid if running else None,

@@ -1,19 +1,16 @@
-"""The verbs about this host as a whole: how it is, whether it is fit, the agent itself, and the end of it."""
+"""The verbs about this host as a whole: how it is, whether it is fit, its last changes, what stays open."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from tcmicro_agent import attachments, guard, preflight, release, report, upkeep
 from tcmicro_agent import config as configuration
+from tcmicro_agent import guard, preflight, report
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.cli.arguments import Adder
-from tcmicro_agent.datapath import predecessors
 from tcmicro_agent.datapath.clock import Clock
-from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.documents import document
-from tcmicro_agent.journal import Journal
 from tcmicro_agent.store import Store, read_document
 
 
@@ -23,12 +20,6 @@ def add_looking_verbs(add: Adder) -> None:
     check.add_argument(
         "--metrics-port", type=int, metavar="PORT", help="default: as this host is configured"
     )
-
-
-def add_running_verbs(add: Adder) -> None:
-    add("run", run, "the agent itself (tcmicro-agent.service)")
-    add("restore", restore, "what the agent does first, once (tcmicro-boot.service)")
-    add("detach", detach, "remove our programs and pins: nothing is enforced any more")
 
 
 def add_txn_verbs(add: Adder) -> None:
@@ -49,39 +40,6 @@ def check_fitness(args: argparse.Namespace) -> verbs.Result:
     needs = preflight.Needs(metrics_port=args.metrics_port or Store().config().metrics.port)
     findings = preflight.judge(preflight.collect_facts(needs), needs)
     return preflight.document(findings), 0 if preflight.allowed(findings) else verbs.NEGATIVE
-
-
-def run(_: argparse.Namespace) -> verbs.Result:
-    # imported late: the metrics library is of no use to any other verb
-    from tcmicro_agent.daemon import Daemon
-
-    here = verbs.agent()
-    Daemon(here, here.store, release.ROOT, Journal()).run()
-    return {}, 0
-
-
-def restore(_: argparse.Namespace) -> verbs.Result:
-    """What the agent does first: programs, hooks, failsafe, the confirmed policy (tcmicro-boot.service)."""
-    here = verbs.agent()
-    config = here.store.config()
-    done = [
-        *upkeep.load(here, release.ROOT, config),
-        *upkeep.converge(here, config),
-        *attachments.Attachments(here.kernel).converge(config),
-    ]
-    return document("Restore", changed=bool(done), done=done), 0
-
-
-def detach(_: argparse.Namespace) -> verbs.Result:
-    here = verbs.agent()
-    done = [f"detached from {name}" for name in attachments.detach(here.kernel)]
-    if here.kernel.pins.exists():
-        here.kernel.unpin()
-        done.append(f"removed {here.kernel.pins}")
-    for old in predecessors.find(here.kernel.pins):
-        Kernel(old.pins).unpin()
-        done.append(f"removed {old.pins}")
-    return document("Detach", changed=bool(done), done=done), 0
 
 
 def txn_show(_: argparse.Namespace) -> verbs.Result:

@@ -44,7 +44,7 @@ PARTS = (
     Part("", ("samples",), "samples:add_verb"),
     Part("", ("sysdump",), "sysdump:add_verb"),
     Part("", ("completion",), "completion:add_verb"),
-    Part("", ("run", "restore", "detach"), "host:add_running_verbs"),
+    Part("", ("run", "restore", "detach"), "running:add_verbs"),
     Part("policy", ("apply",), "apply:add_verb"),
     Part("policy", OUTCOMES, "probation:add_verbs"),
     Part("policy", ("list",), "counters:add_policy_verbs"),

@@ -22,6 +22,15 @@ def resident_bytes(statm: Path = Path("/proc/self/statm")) -> int:
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def start_of(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; with the pid it names the process for good (proc(5))."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])
+
+
 def tcp_segments(snmp: Path = Path("/proc/net/snmp")) -> dict[str, int]:
     """What TCP of this network namespace sent since it is there, and of that again. Empty where /proc does not say."""
     try:
