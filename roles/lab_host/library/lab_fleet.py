@@ -37,10 +37,11 @@ options:
   hosts:
     description: How many hosts. Needed unless O(state=absent).
     type: int
-  suite:
-    description: Debian suite of the hosts.
-    type: str
-    default: bookworm
+  suites:
+    description: Debian suites, dealt to the hosts in turn.
+    type: list
+    elements: str
+    default: [bookworm]
   packages:
     description: Packages of the root tree.
     type: list
@@ -101,7 +102,7 @@ ARGUMENTS = {
     "directory": {"type": "path", "required": True},
     "inventory": {"type": "path"},
     "hosts": {"type": "int"},
-    "suite": {"type": "str", "default": "bookworm"},
+    "suites": {"type": "list", "elements": "str", "default": ["bookworm"]},
     "packages": {"type": "list", "elements": "str", "default": []},
     "images": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 8},
@@ -121,7 +122,7 @@ def change(params: dict[str, Any], *, check: bool) -> list[Act]:
         directory=directory,
         inventory=Path(params["inventory"]).resolve(),
         hosts=params["hosts"],
-        suite=params["suite"],
+        suites=tuple(params["suites"]),
         packages=tuple(params["packages"]),
         images=tuple(params["images"]),
     )

@@ -15,12 +15,14 @@ def wanted():
     """What somebody asks for: a lab of six, or as the arguments say."""
     from tcmicro_lab.model import Wanted
 
-    def build(hosts=6, packages=("systemd", "python3"), directory="/checkout/.lab"):
+    def build(
+        hosts=6, packages=("systemd", "python3"), directory="/checkout/.lab", suites=("bookworm",)
+    ):
         return Wanted(
             directory=Path(directory),
             inventory=Path("/checkout/inventories/lab/hosts.yml"),
             hosts=hosts,
-            suite="bookworm",
+            suites=tuple(suites),
             packages=tuple(packages),
         )
 

@@ -69,7 +69,25 @@ def test_two_checkouts_share_no_name(wanted):
 
 def test_tree_depends_on_the_set_of_packages_only(wanted):
     one, two = wanted(packages=("a", "b")), wanted(packages=("b", "a", "b"))
-    assert plan.root_name(one) == plan.root_name(two) != plan.root_name(wanted(packages=("a",)))
+    assert plan.roots(one) == plan.roots(two) != plan.roots(wanted(packages=("a",)))
+
+
+def test_suites_are_dealt_to_the_hosts_in_turn_and_each_tree_is_built_once(wanted):
+    lab = plan.plan(wanted(4, suites=("bookworm", "trixie")))
+    trees = [act.target for act in lab.acts if act.kind is Kind.TREE]
+    assert len(set(trees)) == len(trees) == 2
+    assert [str(lab.tree_of(place)) for place in range(4)] == trees * 2
+    assert str(lab.tree) == trees[0]
+
+
+def test_a_lab_without_a_suite_is_refused(wanted):
+    with pytest.raises(LabError, match="suites: none is named"):
+        plan.plan(wanted(suites=()))
+
+
+def test_a_lab_of_other_suites_is_refused(wanted):
+    reason = plan.refusal(plan.plan(wanted(suites=("trixie",))), plan.plan(wanted()))
+    assert "root tree" in reason
 
 
 def test_the_same_lab_is_welcome(wanted):

@@ -64,7 +64,7 @@ class Wanted:
     directory: Path
     inventory: Path
     hosts: int
-    suite: str
+    suites: tuple[str, ...]  # of containers, dealt to the hosts in turn
     packages: tuple[str, ...]
     images: tuple[
         str, ...
@@ -86,7 +86,9 @@ class Lab:
 
     directory: Path
     inventory: Path
-    root: str
+    roots: tuple[
+        str, ...
+    ]  # trees, dealt to the hosts in turn; the controller's own words run in the first
     hosts: int
     acts: tuple[Act, ...]
     media: tuple[Medium, ...] = ()  # of virtual machines; none: containers
@@ -97,7 +99,11 @@ class Lab:
 
     @property
     def tree(self) -> Path:
-        return self.directory / self.root
+        return self.directory / self.roots[0]
+
+    def tree_of(self, place: int) -> Path:
+        """What the host at a place of the list is made of."""
+        return self.directory / self.roots[place % len(self.roots)]
 
     @property
     def sockets(self) -> Path:

@@ -50,6 +50,7 @@ class Overlay:
     def __init__(self, lab: Lab, members: tuple[Host, ...]) -> None:
         self.lab = lab
         self.members = {host.name: host for host in members}
+        self.trees = {host.name: lab.tree_of(place) for place, host in enumerate(members)}
 
     def exists(self, act: Act) -> bool:
         return mounted(Path(act.target) / "root")
@@ -60,7 +61,7 @@ class Overlay:
         for name in ("upper", "work", "root", "bpf"):
             (home / name).mkdir(parents=True)
         self._fill(home / "upper", self.members[home.name])
-        layers = f"lowerdir={self.lab.tree},upperdir={home}/upper,workdir={home}/work"
+        layers = f"lowerdir={self.trees[home.name]},upperdir={home}/upper,workdir={home}/work"
         run(
             [
                 "mount",

@@ -71,7 +71,7 @@ def plan(wanted: Wanted) -> Lab:
     return Lab(
         directory=directory,
         inventory=wanted.inventory,
-        root=f"{media[0].directory}/tree" if media else root_name(wanted),
+        roots=(f"{media[0].directory}/tree",) if media else roots(wanted),
         hosts=wanted.hosts,
         acts=tuple(acts),
         media=media,
@@ -91,14 +91,22 @@ def _media(wanted: Wanted, members: tuple[Host, ...]) -> Iterator[Medium]:
 def _trees(wanted: Wanted, media: tuple[Medium, ...]) -> list[Act]:
     """What all hosts are made of, each once."""
     if not media:
-        return [Act(Kind.TREE, str(wanted.directory / root_name(wanted)))]
+        names = dict.fromkeys(roots(wanted))
+        return [Act(Kind.TREE, str(wanted.directory / name)) for name in names]
     names = dict.fromkeys(medium.directory for medium in media)
     return [Act(Kind.IMAGE, str(wanted.directory / name)) for name in names]
 
 
-def root_name(wanted: Wanted) -> str:
-    """Name of the root tree: the same packages give the same tree, whatever their order."""
-    recipe = json.dumps([RECIPE, wanted.suite, sorted(set(wanted.packages))])
+def roots(wanted: Wanted) -> tuple[str, ...]:
+    """Names of the root trees, one for each suite; at least one suite is wanted."""
+    if not wanted.suites:
+        raise LabError("suites: none is named, at least one is needed, as bookworm")
+    return tuple(root_name(suite, wanted.packages) for suite in wanted.suites)
+
+
+def root_name(suite: str, packages: tuple[str, ...]) -> str:
+    """Name of a root tree: the same packages give the same tree, whatever their order."""
+    recipe = json.dumps([RECIPE, suite, sorted(set(packages))])
     return "root-" + hashlib.sha256(recipe.encode()).hexdigest()[:10]
 
 
@@ -113,7 +121,8 @@ def refusal(wanted: Lab, recorded: Lab | None) -> str:
         )
     return (
         f"{wanted.directory}: a lab of {recorded.hosts} hosts is up that differs from the wanted one "
-        f"(root tree {recorded.root}, wanted {wanted.root}): run `make lab-down` first; nothing was changed"
+        f"(root tree {' '.join(recorded.roots)}, wanted {' '.join(wanted.roots)}): "
+        "run `make lab-down` first; nothing was changed"
     )
 
 

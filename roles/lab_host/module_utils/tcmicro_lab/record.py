@@ -22,7 +22,7 @@ def dump(lab: Lab) -> str:
         "schema": SCHEMA,
         "directory": str(lab.directory),
         "inventory": str(lab.inventory),
-        "root": lab.root,
+        "roots": list(lab.roots),
         "hosts": lab.hosts,
         "media": [[medium.host, medium.image, medium.directory] for medium in lab.media],
         "acts": [[act.kind.value, act.target] for act in lab.acts],
@@ -40,7 +40,7 @@ def parse(text: str, where: Path) -> Lab:
         lab = Lab(
             directory=Path(document["directory"]),
             inventory=Path(document["inventory"]),
-            root=document["root"],
+            roots=tuple(document.get("roots") or [document["root"]]),
             hosts=document["hosts"],
             media=tuple(Medium(*words) for words in document.get("media", ())),
             acts=tuple(Act(Kind(kind), target) for kind, target in document["acts"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 from . import apt, mounts
 from .cgroup import Cgroups
 from .model import Act, Lab, LabError, Wanted
+from .plan import root_name
 from .run import run
 
 LIMIT = 900
@@ -37,9 +38,11 @@ class Tree:
             raise LabError(
                 f"{act.target}: the root tree is gone; run `make lab-down`, then `make lab-up`"
             )
-        draft = _draft(act)
+        draft, name = _draft(act), Path(act.target).name
+        packages = self.wanted.packages
+        suite = next(s for s in self.wanted.suites if root_name(s, packages) == name)
         mounts.clear(draft)
-        argv = command(self.wanted, draft, apt_files(), run(["apt-config", "dump"]))
+        argv = command(suite, packages, draft, apt_files(), run(["apt-config", "dump"]))
         bootstrap(self.lab, self.cgroups, argv, LIMIT)
         finish(draft)
         draft.rename(act.target)
@@ -70,14 +73,18 @@ def bootstrap(lab: Lab, cgroups: Cgroups, argv: list[str], limit: float) -> None
         raise LabError(f"{log}: building the root tree failed with exit {code}:\n{tail}")
 
 
-def command(wanted: Wanted, target: Path, apt_files: dict[str, str], apt_config: str) -> list[str]:
+def command(
+    suite: str, packages: tuple[str, ...], target: Path, files: dict[str, str], config: str
+) -> list[str]:
     """The mmdebstrap command line. Without usable sources mmdebstrap takes Debian's own mirror."""
+    own = apt.suite_of(Path("/etc/os-release").read_text()) or suite
+    sources = apt.sources(files, suite) or apt.sources_of(files, own, suite)
     return [
         *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory"),
-        "--include=" + ",".join(wanted.packages),
-        *(f"--aptopt={line}" for line in apt.options(apt_config)),
+        "--include=" + ",".join(packages),
+        *(f"--aptopt={line}" for line in apt.options(config)),
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNNEEDED),
-        *(wanted.suite, str(target), *apt.sources(apt_files, wanted.suite)),
+        *(suite, str(target), *sources),
     ]
 
 
