@@ -63,7 +63,7 @@ sanity: setup ## Check the collection by ansible-test (a minute or two)
 docs: setup ## Make the documentation as a site: build/site/index.html
 	@python -m tools.site
 
-format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ anew
+format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ and dashboards anew
 	ruff check --quiet --fix-only .
 	ruff format .
 	python -m tools.reasons
@@ -71,6 +71,7 @@ format: setup ## Format the Python code, sort its imports, write the generated p
 	python -m tools.policy_schema
 	python -m tools.metrics
 	python -m tools.logs
+	python -m tools.dashboards
 
 keys: setup ## Make the keys that sign the lab's releases and policies, in .keys (docs/signing.md)
 	@python -m tools.keys
