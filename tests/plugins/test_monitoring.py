@@ -124,6 +124,45 @@ def test_what_is_configured_besides_stands_in_it():
     assert found["global"]["external_labels"] == {"site": "n"}
 
 
+STORE = {"url": "https://store.example.com/write", "basic_auth": {"username": "u", "password": "p"}}
+
+
+def test_samples_are_sent_to_every_store_as_said():
+    found = server.prometheus_config({**SETTINGS, "remote_write": [STORE, {"url": "http://b:1/"}]})
+    assert found["remote_write"] == [STORE, {"url": "http://b:1/"}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("http://x/", r"monitoring_remote_write\[0\]: no mapping"),
+        ({}, r"monitoring_remote_write\[0\]\.url: not a URL"),
+        ({"url": "store/write"}, "not a URL"),
+        ({"url": "ftp://store/"}, "not a URL"),
+        ({"url": "http://[::1/"}, "not a URL"),
+        ({"url": "http://u:secret@store/"}, "url: holds a name or password"),
+        ({**STORE, "user": "x"}, "user: unknown; allowed are authorization, basic_auth"),
+        ({**STORE, "authorization": {"credentials": "t"}}, "authorization: there is basic_auth"),
+        ({**STORE, "tls_config": {"cert_file": "/c"}}, "cert_file and key_file"),
+    ],
+)
+def test_store_that_nothing_could_be_sent_to_is_refused(wrong, says):
+    with pytest.raises(MonitoringError, match=says) as caught:
+        server.prometheus_config({**SETTINGS, "remote_write": [wrong]})
+    assert "secret" not in str(caught.value)
+
+
+def test_faults_of_all_stores_are_said_together():
+    stores = [{"name": "a"}, {**STORE, "name": "a", "x": 1}]
+    with pytest.raises(MonitoringError, match=r"\[0\]\.url.*\[1\]\.x.*'a' is taken twice"):
+        server.prometheus_config({**SETTINGS, "remote_write": stores})
+
+
+def test_half_of_what_is_shown_to_agents_is_refused():
+    with pytest.raises(MonitoringError, match="monitoring_scrape_tls"):
+        server.prometheus_config({**SETTINGS, "scrape_tls": {"certificate": "/c.pem"}})
+
+
 def test_a_scrape_ends_within_its_interval():
     timeouts = {
         every: server.prometheus_config({**SETTINGS, "scrape_interval": every})["global"]
@@ -202,6 +241,11 @@ def test_existing_server_that_knows_us_lacks_nothing():
 )
 def test_existing_server_is_told_what_to_add(config, lacks):
     assert set(server.unregistered(config, "/t.json", "/rules")) == lacks
+
+
+def test_existing_server_is_told_how_agents_are_checked():
+    lacks = server.unregistered({}, "/t.json", "/rules", {"ca": "/ca.pem"})
+    assert lacks["scrape_configs"][0]["tls_config"] == {"ca_file": "/ca.pem"}
 
 
 def test_what_is_no_configuration_is_refused():

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring import remote
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring.faults import (
     MonitoringError,
     refuse,
@@ -24,7 +25,9 @@ def prometheus_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     """prometheus.yml. `settings`: scrape_interval, targets and rules (paths), alertmanager (host:port), scrape_tls,
     remote_write, external_labels."""
     every = settings["scrape_interval"]
-    refuse(_not_a(DURATION, "monitoring_scrape_interval", every, "a duration like 10s"))
+    stores, tls = settings.get("remote_write") or [], settings.get("scrape_tls") or {}
+    wrong = [*_not_a(DURATION, "monitoring_scrape_interval", every, "a duration like 10s")]
+    refuse([*wrong, *_half(tls), *remote.faults(stores)])
     intervals = {
         "scrape_interval": every,
         "scrape_timeout": every if every in SHORT else "10s",
@@ -37,8 +40,8 @@ def prometheus_config(settings: Mapping[str, Any]) -> dict[str, Any]:
         "alerting": {
             "alertmanagers": [{"static_configs": [{"targets": [settings["alertmanager"]]}]}]
         },
-        "scrape_configs": [job(settings["targets"], settings.get("scrape_tls") or {})],
-        "remote_write": settings.get("remote_write"),
+        "scrape_configs": [job(settings["targets"], tls)],
+        "remote_write": stores,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -52,6 +55,11 @@ def job(targets: str, tls: Mapping[str, str]) -> dict[str, Any]:
         "file_sd_configs": [{"files": [targets]}],
         **({"tls_config": files} if files else {}),
     }
+
+
+def _half(tls: Mapping[str, str]) -> Iterator[str]:
+    if bool(tls.get("certificate")) != bool(tls.get("key")):
+        yield "monitoring_scrape_tls: certificate and key are only of use together"
 
 
 def web_config(tls: Mapping[str, str], users: Mapping[str, str]) -> dict[str, Any]:
@@ -103,16 +111,18 @@ def _not_a(shape: re.Pattern[str], name: str, value: object, allowed: str) -> It
 # --- a server that somebody else configures
 
 
-def unregistered(config: Any, targets: str, rules: str) -> dict[str, Any]:
+def unregistered(
+    config: Any, targets: str, rules: str, tls: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What prometheus.yml of an existing server lacks to scrape agents and know our rules, to be added there; {} when
-    nothing. `rules`: a directory. Raises MonitoringError where it is no configuration."""
+    nothing. `rules`: a directory; `tls`: as of `job`. Raises MonitoringError where it is no configuration."""
     if not isinstance(config, Mapping):
         raise MonitoringError("monitoring_config: no mapping; allowed is a prometheus.yml")
     wanted: dict[str, Any] = {}
     if not {f"{rules}/*.yml", f"{rules}/*"} & set(config.get("rule_files") or ()):
         wanted["rule_files"] = [f"{rules}/*.yml"]
     if not any(_scrapes(known, targets) for known in config.get("scrape_configs") or ()):
-        wanted["scrape_configs"] = [job(targets, {})]
+        wanted["scrape_configs"] = [job(targets, tls or {})]
     return wanted
 
 
