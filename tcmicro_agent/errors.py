@@ -57,3 +57,7 @@ class RefusedError(TcmicroError):
     """The request is understood and not carried out: wrong token, deadline passed, another change pending."""
 
     exit_code = 3
+
+
+class MirrorError(TcmicroError):
+    """A mirror is not there, too slow, or has not what it should; nothing was changed."""

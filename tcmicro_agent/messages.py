@@ -228,4 +228,19 @@ SAMPLES_FAILED = Message(
     "what the problem says; a rollout counts a host that records nothing as failed",
 )
 
+# --- policies pulled from a mirror ---
+
+PULLED = Message(
+    "TCMA0501",
+    Level.INFO,
+    "bundle {digest} pulled, kept as generation {generation}",
+    "nothing: the host found everything well under it",
+)
+PULL_FAILED = Message(
+    "TCMA0502",
+    Level.WARNING,
+    "pull, {result}: {problem}",
+    "what the problem says; what ruled before rules, and the next pull goes on (docs/pull.md)",
+)
+
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Message))

@@ -34,6 +34,8 @@ TEXT = {
     "PolicyRenew": "policy_text:outcome",
     "PolicyCommit": "policy_text:outcome",
     "PolicyRevert": "policy_text:outcome",
+    "PolicyPull": "pull:text",
+    "PolicyPulled": "pull:pulled_text",
     "Preflight": "host_text:preflight",
     "Transactions": "host_text:transactions",
     "Detach": "host_text:done",

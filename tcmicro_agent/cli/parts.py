@@ -47,6 +47,7 @@ PARTS = (
     Part("", ("run", "restore", "detach"), "running:add_verbs"),
     Part("policy", ("apply",), "apply:add_verb"),
     Part("policy", OUTCOMES, "probation:add_verbs"),
+    Part("policy", ("pull", "pulled"), "pull:add_verbs"),
     Part("policy", ("list",), "counters:add_policy_verbs"),
     Part("policy", ("stage", "share", "unstage", "promote", "differences"), "staged:add_verbs"),
     Part("policy", ("validate", "fmt"), "authoring:add_verbs"),

@@ -25,7 +25,7 @@ BUSY_OR_DISCARDED = 3 << 30
 
 @dataclass(frozen=True)
 class Flow:
-    """From a peer to a port of ours."""
+    """Of a peer and this host, whoever of them opened it; `port` is ours."""
 
     remote: Address
     remote_port: int
@@ -80,15 +80,22 @@ class Sightings:
         )
 
     def _session(self, flow: Flow) -> abi.Session | None:
-        taken = SessionFlag.ADOPTED | SessionFlag.TRIED | SessionFlag.FORWARDED
-        fitting = (
-            session
-            for session in sessions_of(self._kernel, flow)
-            if session.generation == self._generation
-            and session.opener is Direction.INGRESS
-            and not session.flags & taken
-        )
-        return next(fitting, None)
+        return session_by(self._kernel, self._generation, flow, Direction.INGRESS)
+
+
+def session_by(
+    kernel: Kernel, generation: int, flow: Flow, opener: Direction
+) -> abi.Session | None:
+    """The entry of a flow that a generation judged as a new one and let pass: nothing else makes such an entry."""
+    taken = SessionFlag.ADOPTED | SessionFlag.TRIED | SessionFlag.FORWARDED
+    fitting = (
+        session
+        for session in sessions_of(kernel, flow)
+        if session.generation == generation
+        and session.opener is opener
+        and not session.flags & taken
+    )
+    return next(fitting, None)
 
 
 def sessions_of(kernel: Kernel, flow: Flow) -> Iterator[abi.Session]:

@@ -44,6 +44,7 @@ CORE = (
             "question",
             "local",
             "signing",
+            "pointer",
         ),
         *("diagnosis", "documents", "histogram", "redaction"),
     ),
@@ -51,7 +52,7 @@ CORE = (
 EDGE = (
     *CORE,
     *agent("datapath", "store", "verify", "trust", "preflight", "guard", "release", "version"),
-    *agent("journal"),
+    *agent("journal", "mirror", "pull_book"),
     *agent("parcel", "service", "tracing"),
 )
 JOIN = (
@@ -68,12 +69,17 @@ JOIN = (
         "upkeep",
         "sweep",
     ),
-    *agent("report", "listing", "trial_report", "admission"),
+    *agent("report", "listing", "trial_report", "admission", "contact", "pull"),
     *agent("follower", "decisions", "watch", "explanation", "canaries", "probe", "recorder"),
     *agent("census", "ending", "placement", "examination", "live", "sysdump"),
 )
 SHELL = (*JOIN, *agent("apart", "daemon", "metrics", "cli", "workspace", "importers"))
-CONTROLLER = (*BASE, *agent("policy", "workspace", "signing"), "ansible", f"{FLEET}.plugin_utils")
+CONTROLLER = (
+    *BASE,
+    *agent("policy", "workspace", "signing", "pointer"),
+    "ansible",
+    f"{FLEET}.plugin_utils",
+)
 
 PURE_OF_JOURNAL = (
     "chain",
@@ -128,6 +134,11 @@ ROOMS = {
     "tcmicro_agent.verify": Room((*BASE, *agent("signing"))),
     "tcmicro_agent.trust": Room((*BASE, *agent("signing", "verify", "store"))),
     "tcmicro_agent.admission": Room(EDGE),
+    "tcmicro_agent.pointer": Room((*BASE, *agent("signing")), pure=True),
+    "tcmicro_agent.mirror": Room((*BASE, *agent("policy", "version"))),
+    "tcmicro_agent.pull_book": Room((*BASE, *agent("mirror", "pointer", "signing", "store"))),
+    "tcmicro_agent.contact": Room(JOIN),
+    "tcmicro_agent.pull": Room(JOIN),
     "tcmicro_agent.datapath": Room(
         (
             *BASE,
@@ -189,6 +200,9 @@ ROOMS = {
     f"{FLEET}.plugin_utils.judge.gate_file": Room((*agent("errors"), f"{FLEET}.plugin_utils")),
     f"{FLEET}.plugin_utils.judge.prometheus": Room((f"{FLEET}.plugin_utils",)),
     f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
+    f"{FLEET}.plugin_utils.pointers": Room(
+        (*BASE, *agent("signing", "pointer"), f"{FLEET}.plugin_utils"), pure=True
+    ),
     f"{FLEET}.plugin_utils.drill": Room((f"{FLEET}.plugin_utils",), pure=True),
     f"{FLEET}.plugin_utils.drill.running": Room(),
     f"{FLEET}.plugin_utils.drill.preparing": Room((f"{FLEET}.plugin_utils", *agent("signing"))),
