@@ -34,9 +34,6 @@ test: needs-root check sanity docs artifact ## Run every test but test-kernels (
 	pytest $(EVERY_CORE) tests/rollout --junit-xml=build/junit-rollout.xml
 	pytest $(EVERY_CORE) tests/awx --junit-xml=build/junit-awx.xml
 	@python -m tools.python39
-	pytest tests/datapath --junit-xml=build/junit-datapath.xml
-	pytest tests/rollout --junit-xml=build/junit-rollout.xml
-	pytest tests/awx --junit-xml=build/junit-awx.xml
 	pytest tests/collection --junit-xml=build/junit-collection.xml
 	molecule test
 	pytest tests/fleet --junit-xml=build/junit-fleet.xml
