@@ -1,7 +1,7 @@
 """What this host did lately, as numbers: a line every ten seconds, in memory, for as long as a rollout may ask back.
 
-Counters are those of the kernel since the datapath was loaded; values named `agent_…` count since the agent started,
-which is `start`. What takes a walk over all sessions is taken from the sweep's last one.
+Counters are those of the kernel since the datapath was loaded; values named `agent_…` and `tcp_rtt_…` count since the
+agent started, which is `start`. What takes a walk over all sessions is taken from the sweep's last one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tcmicro_agent.abi import Direction, Reason
 from tcmicro_agent.datapath import events, host
 from tcmicro_agent.datapath.host import start_of
 from tcmicro_agent.errors import StoreError
+from tcmicro_agent.latency import Latency
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sessions import ANSWERED_TCP, HALF_OPEN, Chunk, Timeouts, remotes, unanswered
 from tcmicro_agent.sweep import Sweep
@@ -70,6 +71,7 @@ class Recorder:
         self._own = own
         self._journal = Journal(directory(agent))
         self._start = start_of(os.getpid()) or 0
+        self._latency = Latency(EVERY_S)
         self._due_s = 0.0
         self.last: Numbers = {}
 
@@ -78,7 +80,8 @@ class Recorder:
         if now_s < self._due_s:
             return
         self._due_s = now_s + EVERY_S
-        self.last = {**datapath(self._agent, self._sweep), **process(), **self._own()}
+        found = {**datapath(self._agent, self._sweep), **process(), **self._own()}
+        self.last = {**found, **self._latency.measure()}
         self._journal.append(
             {
                 "t": round(now_s, 3),

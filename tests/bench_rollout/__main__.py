@@ -23,6 +23,7 @@ REPORT = Path(__file__).resolve().parents[2] / "build/bench-rollout.json"
 ROLLOUTS, FIRST_SEED = 500, 20_000
 AT_ONCE = 8
 DENIED, MEMORY = "denied packets", "growth of the agent's memory"
+TRIPS = "round trips"
 
 SCENARIOS = (
     Scenario("clean rollout stopped, bakes of 10 minutes", 0.06, FLEET, 10),
@@ -31,6 +32,7 @@ SCENARIOS = (
     Scenario("x1.5 on the canaries found", 0.85, CANARY, 10, Fault({"denied": 1.5}), DENIED),
     Scenario("x2 on the canaries found", 0.99, CANARY, 10, Fault({"denied": 2.0}), DENIED),
     Scenario("x3 on one canary of five found", 0.90, CANARY, 10, Fault({"denied": 3.0}, 1), DENIED),
+    Scenario("round trips x2 on the canaries found", 0.99, CANARY, 10, Fault({TRIPS: 2.0}), TRIPS),
     Scenario("leak of 0.25 MB a minute found", 0.99, CANARY, 30, Fault(leak=MEGABYTE / 4), MEMORY),
 )
 

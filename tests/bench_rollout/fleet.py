@@ -34,6 +34,7 @@ PER_SECOND: dict[
 RETRANSMITTED = 0.01  # of the segments
 UNANSWERED = {"unanswered_ingress": 5.0, "unanswered_egress": 15.0}
 STEADY = {"occupancy": 0.1, "events_lost": 0.0, "agent_faults": 0.0, "agent_hook_repairs": 0.0}
+ROUND_TRIP_US, MEASURED = 300.0, 6  # a minute
 MEMORY = 40.0 * MEGABYTE
 WELL = look()
 FAMILIES = (*PER_SECOND, "retransmitted", "unanswered")
@@ -79,6 +80,7 @@ class Host:
         factors = [fault.factor(family, number) for family in FAMILIES]
         level[:, before + 1 :] *= np.array(factors)[:, None]
         shown = dict(zip(FAMILIES, level, strict=True))
+        trips = self._round_trips(rng, minutes, fault.factor("round trips", number))
         segments = MINUTE_S * PER_SECOND["segments"]["tcp_segments"] * shown["segments"]
         grown = np.maximum(np.arange(minutes) - before, 0) * fault.leak
         self._columns: dict[str, Numbers] = {
@@ -90,8 +92,17 @@ class Host:
             **{name: height * shown["unanswered"] for name, height in UNANSWERED.items()},
             **{name: np.full(minutes, height) for name, height in STEADY.items()},
             "tcp_retransmits": counted(RETRANSMITTED * segments * shown["retransmitted"]),
+            "tcp_rtt_us": counted(trips * MEASURED),
+            "tcp_rtt_measured": counted(np.full(minutes, float(MEASURED))),
             "agent_rss_bytes": MEMORY + MEMORY_SD / WITHIN_SD * wobble[0] + grown,
         }
+
+    def _round_trips(self, rng: np.random.Generator, minutes: int, factor: float) -> Numbers:
+        """In us; by chance of its own, so that the other metrics are what they were without it."""
+        [own] = rng.spawn(1)
+        level = np.exp(noise(own, 1, minutes)[0] + own.normal(0.0, BETWEEN_SD))
+        level[self._before + 1 :] *= factor
+        return ROUND_TRIP_US * level
 
     def before(self) -> dict[str, Any]:
         return self._look(0, self._before)

@@ -23,6 +23,8 @@ RATES = {
     "agent_hook_repairs": 0.0,
     "tcp_segments": 500.0,
     "tcp_retransmits": 5.0,
+    "tcp_rtt_us": 30.0,
+    "tcp_rtt_measured": 0.1,
 }
 LEVELS = {
     "unanswered_ingress": 2.0,

@@ -12,6 +12,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.judge import (
     table,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.lattice import Outcome, worst
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.specs import NoData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ def test_wave_that_does_as_its_controls_passes():
         ("unanswered_egress", "unanswered connections"),
         ("tcp_retransmits", "retransmissions"),
         ("agent_cpu_s", "CPU time of the agent"),
+        ("tcp_rtt_us", "round trips"),
     ],
 )
 def test_what_doubles_on_the_wave_alone_fails(name, metric):
@@ -265,6 +267,36 @@ def test_traffic_that_ends_on_the_wave_alone_is_inconclusive():
     assert "no events any more" in " ".join(reasons(found))
 
 
+@pytest.mark.parametrize("found", ["silent", "idle"])
+def test_host_without_connections_is_not_judged_by_them_and_that_is_said(found):
+    case = evidence()
+    for sample in case.after["c3"]["samples"]["samples"]:
+        for name in ("tcp_rtt_us", "tcp_rtt_measured"):
+            if found == "silent":
+                del sample["values"][name]
+            else:
+                sample["values"][name] = 0
+    verdict = judge(case, GATES)
+    assert verdict.outcome is Outcome.PASS
+    assert why_not(verdict)["round trips"] == "too little of it on c3"
+
+
+def test_round_trips_of_one_host_stand_out():
+    found = verdict(hosts={"c2": {"tcp_rtt_us": 2.5}})
+    assert [(f.metric, f.host) for f in found.findings] == [("round trips", "c2")]
+    assert found.outcome is Outcome.FAIL
+
+
+def test_release_that_measures_round_trips_first_is_not_judged_by_them():
+    case = evidence()
+    known = [*case.before.values(), *(case.after[name] for name in case.controls)]
+    for sample in (sample for look in known for sample in look["samples"]["samples"]):
+        del sample["values"]["tcp_rtt_us"]
+    found = judge(case, GATES)
+    assert found.outcome is Outcome.PASS
+    assert why_not(found)["round trips"] == "the release before does not record it"
+
+
 def test_error_of_another_source_is_an_error():
     found = verdict(source_error="prometheus at p: timed out")
     assert found.outcome is Outcome.ERROR
@@ -283,6 +315,7 @@ FACTORS = st.dictionaries(
     st.sampled_from(sorted([*RATES, *LEVELS])), st.floats(1.0, 5.0), max_size=3
 )
 COUNTS = {"agent_faults", "agent_hook_repairs", "events_lost", "packets", "tcp_segments"}
+COUNTS |= {"tcp_rtt_measured"}
 
 
 def rank(found):
@@ -321,7 +354,12 @@ def test_order_of_hosts_does_not_matter(factors, order):
 @settings(max_examples=12)
 @given(st.integers(0, 4), st.sets(st.sampled_from(sorted([*RATES, *LEVELS])), min_size=1))
 def test_absent_data_never_pass(number, names):
-    judged = {name for metric in GATES.metrics for name in (*metric.values, *metric.per)}
+    judged = {
+        name
+        for metric in GATES.metrics
+        if metric.on_no_data is not NoData.SKIP
+        for name in (*metric.values, *metric.per)
+    }
     case = evidence(controls=20)
     for sample in case.after[f"c{number}"]["samples"]["samples"]:
         for name in names:

@@ -70,7 +70,8 @@ JOIN = (
         "sweep",
     ),
     *agent("report", "listing", "trial_report", "admission", "contact", "pull"),
-    *agent("follower", "decisions", "watch", "explanation", "canaries", "probe", "recorder"),
+    *agent("follower", "decisions", "watch", "explanation", "canaries", "probe"),
+    *agent("latency", "recorder"),
     *agent("census", "ending", "placement", "examination", "live", "sysdump"),
 )
 SHELL = (*JOIN, *agent("apart", "daemon", "metrics", "cli", "workspace", "importers"))
@@ -184,6 +185,7 @@ ROOMS = {
     "tcmicro_agent.examination": Room(JOIN),
     "tcmicro_agent.live": Room(JOIN),
     "tcmicro_agent.sysdump": Room(JOIN),
+    "tcmicro_agent.latency": Room(JOIN),
     "tcmicro_agent.recorder": Room(JOIN),
     "tcmicro_agent.daemon": Room(SHELL),
     "tcmicro_agent.metrics": Room((*SHELL, "prometheus_client")),

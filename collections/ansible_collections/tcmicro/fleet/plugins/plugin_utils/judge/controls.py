@@ -20,6 +20,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.judge.specs import (
     Comparison,
     Kind,
     Metric,
+    NoData,
 )
 
 BEFORE_S = 60  # of the time before the change that must be known
@@ -39,8 +40,11 @@ def against_controls(
         yield metric.name, why
         return
     table = Table(metric, evidence.seconds, rule, tuple(wave), tuple(controls))
-    missing = list(table.missing())
+    skip = metric.on_no_data is NoData.SKIP
+    missing = [] if skip else list(table.missing())
     yield from missing
+    if skip:
+        yield from table.skipped()
     looks = table.looks()
     if looks[-1].wave and not any(f.host is None for f in missing):
         few = rules.reach(len(looks[-1].wave), len(looks[-1].controls), rule)
@@ -122,6 +126,12 @@ class Table:
             elif self.after(subject) is Gap.FEW and self._dried_up(subject, heard):
                 text = "no events any more, while the controls have them"
                 yield self._finding(Outcome.INCONCLUSIVE, text, subject.host)
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """Hosts of the wave of which nothing can be said, and that is no fault of theirs."""
+        silent = [s.host for s in self.wave if isinstance(self.worse(s, 1.0), Gap)]
+        if silent and len(silent) < len(self.wave):
+            yield self.metric.name, f"too little of it on {', '.join(silent)}"
 
     def worse(self, subject: Subject, share: float) -> Measured:
         return change(self.metric, self.earlier(subject), self.after(subject, share))

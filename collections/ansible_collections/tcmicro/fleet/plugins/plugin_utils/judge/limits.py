@@ -31,6 +31,9 @@ def judge(
         return
     for subject in judged:
         if not subject.after.has(names) or not _recent(subject):
+            if metric.on_no_data is NoData.SKIP:
+                yield metric.name, f"{subject.host} does not report it"
+                continue
             yield _silence(metric, subject)
             continue
         window = subject.bake(evidence.seconds, skip=metric.skip_s)

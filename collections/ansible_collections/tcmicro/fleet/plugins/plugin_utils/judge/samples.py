@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the agent of a host recorded, read for one window of time at a time. Pure.
 
-Counters are read as increments. They begin anew with a boot, those of the agent's process (`agent_…`) with its start,
-and any of them whenever it is smaller than before.
+Counters are read as increments. They begin anew with a boot, those of the agent's process (`agent_…`, `tcp_rtt_…`) with
+its start, and any of them whenever it is smaller than before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
-PROCESS = "agent_"
+PROCESS = ("agent_", "tcp_rtt_")
 
 
 class SampleError(Exception):

@@ -48,6 +48,7 @@ class NoData(Enum):
     ERROR = "error"
     INCONCLUSIVE = "inconclusive"
     ZERO = "zero"
+    SKIP = "skip"  # the host is not judged by it, and that is said
 
 
 class Mode(Enum):
