@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tests a verdict rests on. Exact, one-sided and without any randomness: the same data give the same verdict.
 
-"Higher" is worse throughout; who looks for a fall turns the signs. Pure.
+"Higher" is worse throughout; who looks for a fall turns the signs. Pure. SciPy is imported by who asks for a test: that
+takes a second, and most looks at a wave ask for none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 NORMAL_OF_MAD = 1.4826  # the median absolute deviation of a normal distribution times this is its standard deviation
 DRAWN_IN, UNBIASED, EFFICIENCY = 3.0, 1.01, 0.85  # of a standard deviation of values drawn in
@@ -27,6 +27,8 @@ def rank_p(suspects: Sequence[float], controls: Sequence[float]) -> float:
     Ties count as if the suspect were the lower one: the ranks are distinct, the null distribution is exact, and p is
     never too small.
     """
+    from scipy import stats
+
     pooled = [(value, 0) for value in suspects] + [(value, 1) for value in controls]
     order = sorted(range(len(pooled)), key=pooled.__getitem__)
     ranks = np.empty(len(pooled))
@@ -47,6 +49,8 @@ def outlier_p(value: float, population: Sequence[float], least_scale: float) -> 
     The population's spread is that of its values drawn in to three median absolute deviations, so that an outlier among
     them hides none; `least_scale` stands in where they have none. Student's t, for the spread is an estimate.
     """
+    from scipy import stats
+
     values = np.asarray(population, float)
     middle = float(np.median(values))
     reach = DRAWN_IN * NORMAL_OF_MAD * float(np.median(np.abs(values - middle)))
@@ -69,6 +73,8 @@ def binomial_p(events: int, exposure: float, control_events: int, control_exposu
     total, whole = events + control_events, exposure + control_exposure
     if not total or not whole:
         return 1.0
+    from scipy import stats
+
     return float(stats.binomtest(events, total, exposure / whole, alternative="greater").pvalue)
 
 
@@ -76,4 +82,6 @@ def sign_p(worse: int, better: int) -> float:
     """p of the exact sign test: among those that changed, as many got better as worse."""
     if not worse + better:
         return 1.0
+    from scipy import stats
+
     return float(stats.binomtest(worse, worse + better, 0.5, alternative="greater").pvalue)
