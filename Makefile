@@ -13,7 +13,7 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-python39 clean-vms
+.PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet bench-drills lock clean clean-lab clean-kernels clean-python39 clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-rollout: setup ## How often the gates of a rollout are right and wrong, ov
 
 bench-fleet: needs-root setup ## What a policy push and a wave cost, in pings, on a lab with the agent: build/bench-fleet.json (HOSTS=40)
 	@PYTHONPATH=.:collections python -m tests.bench_fleet $(if $(filter file,$(origin HOSTS)),,--hosts $(HOSTS))
+
+bench-drills: needs-root setup ## Every drill once, and all hosts cut off at once, on a lab with the agent: build/bench-drills.json (40 minutes)
+	@PYTHONPATH=.:collections python -m tests.bench_drills $(if $(FAULTS),--faults $(FAULTS))
 
 lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes
 	@tools/lock.sh

@@ -114,7 +114,10 @@ FAULTS = {
 R0, R1, R6, R7 = 0, 1, 6, 7
 DROP, PASS = 1, 2
 RANDOM, BOOT_NS = 7, 125  # helpers
-TURNS = 4000  # of the loop that holds a packet, which is about as many as the verifier follows: 100 us or more
+TURNS = 4000  # of the loop that holds a packet, which is about as many as the verifier follows
+WAITS = (
+    16  # looks at the clock in a turn, of 20 ns or more each: all turns take a millisecond or more
+)
 
 
 def op(code: int, target: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
@@ -145,18 +148,23 @@ def dropping(percent: int, until_ns: int) -> bytes:
 
 
 def holding(delay_ns: int, until_ns: int) -> bytes:
+    turn = b"".join(
+        [
+            *[op(0x85, value=BOOT_NS)] * WAITS,
+            op(0x1F, R0, R6),
+            op(0x35, R0, offset=2, value=delay_ns),
+            op(0x07, R7, value=1),
+        ]
+    )
     return b"".join(
         [
             op(0x85, value=BOOT_NS),
             op(0xBF, R6, R0),
             wide(R1, until_ns),
-            op(0x2D, R0, R1, offset=6),  # its time is over
+            op(0x2D, R0, R1, offset=1 + len(turn) // 8 + 1),  # its time is over
             op(0xB7, R7),
-            op(0x85, value=BOOT_NS),
-            op(0x1F, R0, R6),
-            op(0x35, R0, offset=2, value=delay_ns),
-            op(0x07, R7, value=1),
-            op(0xA5, R7, offset=-5, value=TURNS),
+            turn,
+            op(0xA5, R7, offset=-(len(turn) // 8 + 1), value=TURNS),
             ending(PASS),
         ]
     )

@@ -40,8 +40,10 @@ CATALOGUE = {
         Fault("crash_loop", PROCESS, "the agent dies after each start", "L0", 4, "s", 1, 600),
         Fault("memory_leak", PROCESS, "the agent takes more memory", "L1", 16, "MB/s", 1, 64),
         Fault("cpu_burn", PROCESS, "the agent computes", "L1", 60, "% of a core", 5, 100),
-        Fault("added_latency", PROCESS, "packets are held", "none", 100, "us", 1, 100),
-        Fault("packet_drop", PROCESS, "packets that come in are dropped", "L3", 20, "%", 1, 60),
+        Fault("added_latency", PROCESS, "packets are held", "L2", 500, "us", 1, 1000),
+        Fault(
+            "packet_drop", PROCESS, "packets that come in are dropped", "L2 or L3", 20, "%", 1, 60
+        ),
         Fault("exporter_dead", PROCESS, "no samples and no metrics", "L1"),
         Fault("verifier_reject", ARTIFACT, "the kernel refuses the programs", "L0"),
         Fault("disk_full", DISK, "no space in /var/lib/tcmicro", "L0"),
