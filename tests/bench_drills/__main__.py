@@ -38,7 +38,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="tcm-bench-drills-"))
     print(f"logs: {folder}", flush=True)
     try:
-        with talking(Fleet(folder)) as fleet:
+        with talking(Fleet(folder, [name for name in args.hosts.split(",") if name])) as fleet:
             drills = [drill(fleet, fault) for fault in args.faults.split(",") if fault]
             cut = cut_off(fleet) if args.cut else None
     except (MeasurementError, ToolError) as exc:
@@ -53,6 +53,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-drills")
     parser.add_argument("--faults", default=",".join(CATALOGUE), help="names with commas between")
+    parser.add_argument("--hosts", default="", help="names with commas between; all of the lab")
     parser.add_argument("--no-cut", dest="cut", action="store_false")
     return parser.parse_args()
 

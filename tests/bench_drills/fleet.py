@@ -63,15 +63,15 @@ spec:
 
 
 class Fleet:
-    """`folder`: for policies, the journal and logs of this run."""
+    """`folder`: for policies, the journal and logs of this run; `hosts`: of the lab, with an agent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hosts: Sequence[str] = ()) -> None:
         self.lab = Lab(ROOT)
         self.folder = folder
         self.policies = folder / "policies"
         shutil.copytree(ROOT / "inventories/lab/policies", self.policies)
         (self.policies / "talk.yml").write_text(POLICY)
-        self.hosts = self.lab.hosts()
+        self.hosts = sorted(hosts) or self.lab.hosts()
         self.addresses = {host: self.lab.address(host) for host in self.hosts}
 
     def status(self, host: str) -> dict[str, Any]:
@@ -86,7 +86,8 @@ class Fleet:
             "tcmicro_bundles_dir": str(self.folder / "bundles"),
             "tcmicro_policies": str(self.policies),
         }
-        return ["ansible-playbook", f"playbooks/{playbook}.yml", "-e", json.dumps(known), *words]
+        whom = ["--limit", ",".join(self.hosts), "-e", json.dumps(known)]
+        return ["ansible-playbook", f"playbooks/{playbook}.yml", *whom, *words]
 
     def play(self, playbook: str, *words: str) -> int:
         """Exit code of a playbook; what it said is in the folder."""
