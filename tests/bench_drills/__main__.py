@@ -38,8 +38,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="tcm-bench-drills-"))
     print(f"logs: {folder}", flush=True)
     try:
-        with talking(Fleet(folder, [name for name in args.hosts.split(",") if name])) as fleet:
-            drills = [drill(fleet, fault) for fault in args.faults.split(",") if fault]
+        with talking(Fleet(folder, args.hosts)) as fleet:
+            drills = [drill(fleet, fault) for fault in args.faults]
             cut = cut_off(fleet) if args.cut else None
     except (MeasurementError, ToolError) as exc:
         print(f"bench-drills: {exc}", file=sys.stderr)
@@ -52,10 +52,15 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-drills")
-    parser.add_argument("--faults", default=",".join(CATALOGUE), help="names with commas between")
-    parser.add_argument("--hosts", default="", help="names with commas between; all of the lab")
+    parser.add_argument("--faults", type=_names, default=list(CATALOGUE), help="default: all")
+    parser.add_argument("--hosts", type=_names, default=[], help="default: all of the lab")
     parser.add_argument("--no-cut", dest="cut", action="store_false")
     return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    """With commas between."""
+    return [name for name in text.split(",") if name]
 
 
 @contextmanager
