@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TALK = Path(__file__).with_name("talk.py")
 PLACE, UNIT, PORT = "/run/tcmicro-bench", "tcmicro-bench-talk", 7070
 LIMIT_S = 1500
+PATIENCE_S = 120  # of hosts until a policy is confirmed; all of them share the machine
 POLICY = """\
 apiVersion: tcmicro/v1
 kind: Policy
@@ -85,6 +86,7 @@ class Fleet:
             "tcmicro_rollouts_dir": str(self.folder / "rollouts"),
             "tcmicro_bundles_dir": str(self.folder / "bundles"),
             "tcmicro_policies": str(self.policies),
+            "tcmicro_policy_confirm_within": PATIENCE_S,
         }
         whom = ["--limit", ",".join(self.hosts), "-e", json.dumps(known)]
         return ["ansible-playbook", f"playbooks/{playbook}.yml", *whom, *words]
