@@ -12,8 +12,9 @@ Ask = Callable[[int], "list[int]"]
 
 
 class Latency:
-    """One measurement at each sample: the median round trip of the connections in use since the last one, so that
-    neither a far peer nor a busy connection outweighs the others. Counts since the agent started."""
+    """One measurement at each sample: the lower quartile of the round trips of the connections in use since the last.
+    A fault of this host holds all of them; a peer that is far, or whose program takes its time to answer, holds only
+    its own. Counts since the agent started."""
 
     def __init__(self, every_s: float, ask: Ask = tcp_info.round_trips) -> None:
         self._within_ms = int(every_s * 1000)
@@ -21,12 +22,12 @@ class Latency:
         self._us = self._measured = 0
 
     def measure(self) -> dict[str, float]:
-        """`tcp_rtt_us`: sum of the medians; `tcp_rtt_measured`: how many. Empty where the kernel does not tell."""
+        """`tcp_rtt_us`: sum of the quartiles; `tcp_rtt_measured`: how many. Empty where the kernel does not tell."""
         try:
             found = sorted(self._ask(self._within_ms))
         except (KernelError, OSError):
             return {}
         if found:
-            self._us += found[len(found) // 2]
+            self._us += found[len(found) // 4]
             self._measured += 1
         return {"tcp_rtt_us": self._us, "tcp_rtt_measured": self._measured}

@@ -60,8 +60,8 @@ def test_connections_that_end_here_are_no_round_trips():
     assert tcp_info._stays_here(ours)
 
 
-def test_a_sample_is_the_median_of_its_connections():
-    said = iter([[900, 100, 200], [], [400]])
+def test_a_sample_is_the_lower_quartile_of_its_connections():
+    said = iter([[9000, 100, 200, 5000, 300], [], [400]])
     latency = Latency(10, lambda _: next(said))
     assert latency.measure() == {"tcp_rtt_us": 200, "tcp_rtt_measured": 1}
     assert latency.measure() == {"tcp_rtt_us": 200, "tcp_rtt_measured": 1}
