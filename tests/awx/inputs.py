@@ -58,7 +58,7 @@ def _file(path: Path, found: Reads) -> None:
         return
     found.seen.add(path)
     document = yaml.safe_load(path.read_text())
-    for key, value in _pairs(document):
+    for key, value in pairs(document):
         short = key.rpartition(".")[2]
         if short in INCLUDES and isinstance(value, str):
             _file(path.parent / value, found)
@@ -72,25 +72,35 @@ def _file(path: Path, found: Reads) -> None:
         elif key in ("vars", "ansible.builtin.set_fact"):
             found.defined.update(value)
         for text in _texts(key, value):
-            found.read |= meta.find_undeclared_variables(ENVIRONMENT.parse(text))
+            found.read |= names_in(text)
             found.read |= set(LOOKED_UP.findall(text))
 
 
 def _role(name: str, found: Reads) -> None:
-    specs = yaml.safe_load((ROOT / "roles" / name / "meta/argument_specs.yml").read_text())
-    for entry in specs["argument_specs"].values():
-        found.options.update(entry.get("options", {}))
+    found.options.update(specs_of(name))
 
 
-def _pairs(document: Any) -> Iterator[tuple[str, Any]]:
+def specs_of(role: str) -> set[str]:
+    """Options of a role, of all its entry points."""
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
+    entries = specs["argument_specs"].values()
+    return {name for entry in entries for name in entry.get("options", {})}
+
+
+def names_in(text: str) -> set[str]:
+    """Variables that a template reads."""
+    return meta.find_undeclared_variables(ENVIRONMENT.parse(text))
+
+
+def pairs(document: Any) -> Iterator[tuple[str, Any]]:
     """Every key of every mapping, with its value."""
     if isinstance(document, dict):
         for key, value in document.items():
             yield str(key), value
-            yield from _pairs(value)
+            yield from pairs(value)
     elif isinstance(document, list):
         for value in document:
-            yield from _pairs(value)
+            yield from pairs(value)
 
 
 def _texts(key: str, value: Any) -> Iterator[str]:

@@ -110,7 +110,7 @@ def fleet(root):
 def play(root, fleet):
     def run(name, extra, *words):
         known = {
-            "tcmicro_lab_keys": str(root / ".keys"),
+            "lab_keys": str(root / ".keys"),
             "tcmicro_policy_confirm_within": 120,
             **extra,
         }
