@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tcmicro_agent.cli import answers_describe, answers_diff, answers_graph
 from tcmicro_agent.cli.answers_output import add_inventory, answer, examples, paint
 from tcmicro_agent.cli.answers_source import load, load_tests
+from tcmicro_agent.cli.results import NEGATIVE, Result
 from tcmicro_agent.cli.table import table
-from tcmicro_agent.cli.verbs import NEGATIVE, Result
 from tcmicro_agent.documents import document
 
 if TYPE_CHECKING:

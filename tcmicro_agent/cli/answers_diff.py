@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tcmicro_agent.cli.answers_output import add_inventory, answer, examples, paint
 from tcmicro_agent.cli.answers_source import load_inventory, load_policies
-from tcmicro_agent.cli.verbs import NEGATIVE, Result
+from tcmicro_agent.cli.results import NEGATIVE, Result
 from tcmicro_agent.documents import document
 
 if TYPE_CHECKING:

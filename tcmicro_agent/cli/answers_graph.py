@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tcmicro_agent.cli.answers_output import add_inventory, answer, examples
 from tcmicro_agent.cli.answers_source import load
-from tcmicro_agent.cli.verbs import Result
+from tcmicro_agent.cli.results import Result
 from tcmicro_agent.documents import document
 from tcmicro_agent.errors import PolicyError
 from tcmicro_agent.jsonutil import did_you_mean, show

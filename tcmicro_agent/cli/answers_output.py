@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tcmicro_agent.cli.verbs import Result
+from tcmicro_agent.cli.results import Result
 from tcmicro_agent.policy.windows import instant
 
 COLOURS = (

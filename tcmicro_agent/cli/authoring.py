@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tcmicro_agent import abi
-from tcmicro_agent.cli.verbs import NEGATIVE, Result
+from tcmicro_agent.cli.results import NEGATIVE, Result
 from tcmicro_agent.documents import document
 from tcmicro_agent.errors import PolicyError, TcmicroError
 from tcmicro_agent.policy.codes import Code, Severity

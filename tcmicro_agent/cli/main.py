@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from tcmicro_agent.cli import output
 from tcmicro_agent.cli.formats import FORMATS
 from tcmicro_agent.cli.parser import parser
+from tcmicro_agent.cli.parts import PARTS, Part
 from tcmicro_agent.errors import TcmicroError
 
 INTERRUPTED = 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, parts: Sequence[Part] = PARTS) -> int:
+    """Runs one verb of these parts; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    args = parser(words).parse_args(words)
+    args = parser(words, parts).parse_args(words)
     args.json = args.json or (args.output in FORMATS and args.output != "table")
     try:
         document, code = args.verb(args)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tcmicro_agent.cli.formats import FORMATS
-from tcmicro_agent.cli.parts import NOUNS, PARTS, function
+from tcmicro_agent.cli.parts import NOUNS, PARTS, Part, function
 from tcmicro_agent.version import VERSION
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -38,18 +38,18 @@ environment:
 """
 
 
-def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+def parser(words: Sequence[str] = (), parts: Sequence[Part] = PARTS) -> argparse.ArgumentParser:
     """All verbs; or, where a command line begins with `words`, those of the one part it calls, which reads it alike."""
     whole = argparse.ArgumentParser(
         prog=NAME,
         description=DESCRIPTION,
-        epilog=EXIT_CODES,
+        epilog=EXIT_CODES if parts is PARTS else None,  # its examples are of hosts, too
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
     verb = whole.add_subparsers(required=True, metavar="VERB", prog=NAME)
     adders = {"": _adder(verb)}
-    for part in [part for part in PARTS if part.is_called_by(words)] or PARTS:
+    for part in [part for part in parts if part.is_called_by(words)] or parts:
         if part.noun not in adders:
             adders[part.noun] = _adder(_group(verb, part.noun))
         function(part.adder)(adders[part.noun])

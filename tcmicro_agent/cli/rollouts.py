@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tcmicro_agent.cli.arguments import Adder
+from tcmicro_agent.cli.results import NEGATIVE, Result
 from tcmicro_agent.cli.table import table
-from tcmicro_agent.cli.verbs import NEGATIVE, Result
 from tcmicro_agent.documents import document
 
 OPEN = ("running", "stopping")

@@ -6,14 +6,13 @@ import os
 from typing import Any
 
 from tcmicro_agent import takeover
+from tcmicro_agent.cli.results import NEGATIVE as NEGATIVE
+from tcmicro_agent.cli.results import Result as Result
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.reconcile import Agent, Outcome
 from tcmicro_agent.store import Store
 from tcmicro_agent.transaction import Transaction
-
-Result = tuple[dict[str, Any], int]
-NEGATIVE = 3
 
 
 def agent() -> Agent:

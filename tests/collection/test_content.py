@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tools.process import ToolError
 
 TOP = {
     *("CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs"),
-    *("meta", "monitoring", "playbooks", "plugins", "roles"),
+    *("bin", "meta", "monitoring", "playbooks", "plugins", "roles"),
 }
 ROLES = {"tcmicro_agent", "tcmicro_gate", "tcmicro_policy", "tcmicro_rollback"}
 PLAYBOOKS = {"canary", "deploy", "plan", "policy", "rollback", "status", "take_back", "uninstall"}
@@ -68,12 +69,12 @@ def test_vendored_package_is_whole_and_no_more(content, root):
         name: content[f"{VENDORED}/{name}"] for name in below(content, VENDORED) if name != ""
     }
     assert vendored == files
-    outside = {"datapath", "cli", "daemon", "store", "executor", "metrics"}
+    outside = {"datapath", "daemon", "store", "executor", "metrics", "reconcile"}
     assert not outside & {Path(name).parts[1].removesuffix(".py") for name in files}
 
 
 def test_vendored_modules_import_only_each_other_and_what_the_controller_has(content):
-    allowed = {*sys.stdlib_module_names, "yaml", "ansible"}
+    allowed = {*sys.stdlib_module_names, "yaml", "ansible", "ansible_collections"}
     names = below(content, VENDORED)
     modules = {
         name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in names
@@ -134,11 +135,16 @@ def leads(page, link, content):
     return target in content or any(name.startswith(f"{target}/") for name in content)
 
 
+def test_programs_may_be_run_and_nothing_else(tarball):
+    with tarfile.open(tarball) as tar:
+        runnable = [info.name for info in tar if info.isfile() and info.mode & 0o111]
+    assert runnable == ["bin/tc-micro"]
+
+
 def test_relative_import_in_the_package_is_refused(tmp_path):
     (tmp_path / PACKAGE).mkdir()
     (tmp_path / PACKAGE / "__init__.py").touch()
-    for name in ("preflight", "verify"):
-        (tmp_path / PACKAGE / f"{name}.py").write_text("from . import errors\n")
+    (tmp_path / PACKAGE / "preflight.py").write_text("from . import errors\n")
     with pytest.raises(ToolError, match="imports relatively"):
         needed(tmp_path, tmp_path / "plugins")
 

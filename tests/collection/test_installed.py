@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,8 @@ def test_release_goes_through_its_waves(fleet):
     assert done.code == 0, done.output
     assert set(fleet.releases().values()) == {NEW}
     assert not list(fleet.installed.fleet.rglob("*.db")), "a journal inside the collection"
+    argv = [str(fleet.installed.fleet / "bin/tc-micro"), "rollout", "list", "--json"]
+    listed = subprocess.run(
+        [*argv, "--dir", str(fleet.rollouts)], capture_output=True, text=True, timeout=60
+    )
+    assert [r["state"] for r in json.loads(listed.stdout)["rollouts"]] == ["succeeded"]

@@ -11,12 +11,15 @@ from tools.process import ToolError
 PACKAGE = "tcmicro_agent"
 # Sent to hosts as text (plugins/action/prerequisites.py, plugin_utils/signatures.py), so nothing imports them.
 TEXTS = (f"{PACKAGE}.preflight", f"{PACKAGE}.verify")
+# Run by bin/tc-micro of the collection, which imports what is in this room by name.
+COMMAND, ROOM = f"{PACKAGE}.cli.controller", f"{PACKAGE}/workspace"
 
 
 def needed(source: Path, plugins: Path) -> dict[str, bytes]:
     """Files by their path below the package's parent, for all plugins and what they import in turn."""
     found: dict[str, bytes] = {}
-    waiting = {*TEXTS, *_of_files(sorted(plugins.rglob("*.py")))}
+    room = (f"{_module(Path(ROOM))}.{path.stem}" for path in (source / ROOM).glob("*.py"))
+    waiting = {*TEXTS, COMMAND, *room, *_of_files(sorted(plugins.rglob("*.py")))}
     while waiting:
         path = _file(source, waiting.pop())
         if path is None or str(path) in found:

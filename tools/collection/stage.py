@@ -12,6 +12,7 @@ from tools.process import ToolError
 
 FLEET = Path("collections/ansible_collections/tcmicro/fleet")
 VENDORED = "plugins/plugin_utils/_vendor"
+PROGRAMS = "bin/"
 # Of the developer's machine alone.
 NOT_SHIPPED = ("roles/lab", "playbooks/lab", "tests/output/")
 USELESS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
@@ -51,4 +52,4 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        path.chmod(0o644)
+        path.chmod(0o755 if name.startswith(PROGRAMS) else 0o644)

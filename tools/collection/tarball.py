@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 from tools.archive import member
+from tools.collection.stage import PROGRAMS
 
 LIST, MANIFEST = "FILES.json", "MANIFEST.json"
 
@@ -49,7 +50,8 @@ def _packed(entries: dict[str, bytes | None]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for name in names:
             content = entries[name]
-            info = member(name, len(content or b""), executable=content is None)
+            executable = content is None or name.startswith(PROGRAMS)
+            info = member(name, len(content or b""), executable=executable)
             info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
             tar.addfile(info, io.BytesIO(content or b""))
     return gzip.compress(buffer.getvalue(), compresslevel=9, mtime=0)
