@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from tcmicro_agent import mirror
@@ -87,12 +88,14 @@ class PullBook:
         self._settings = store.etc / "pull.json"
         self._path = store.var / "pull.json"
 
-    def settings(self) -> Settings:
-        """Raises RefusedError on a host that is not to pull, BundleError with every fault of the file."""
-        if not self._settings.exists():
+    def settings(self, path: Path | None = None) -> Settings:
+        """Raises RefusedError on a host that is not to pull, BundleError with every fault of the file, which may be
+        another one that is to take its place."""
+        found = path or self._settings
+        if not found.exists():
             hint = "playbooks/pull_hosts.yml writes it (docs/pull.md)"
-            raise RefusedError(f"{self._settings} is not there: this host does not pull", hint=hint)
-        return mirror.parse(read_document(self._settings))
+            raise RefusedError(f"{found} is not there: this host does not pull", hint=hint)
+        return mirror.parse(read_document(found))
 
     @property
     def pulls(self) -> bool:

@@ -6,13 +6,13 @@ import argparse
 import gc
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from tcmicro_agent import pull
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.cli.arguments import Adder, examples
 from tcmicro_agent.documents import document
-from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.journal import Journal
 from tcmicro_agent.mirror import Mirror
 from tcmicro_agent.pull_book import PullBook
@@ -36,7 +36,13 @@ def add_verbs(add: Adder) -> None:
     found = add("pull", policy_pull, "fetch what a mirror names for this host, try it, and keep it")
     examples(found, EXAMPLES)
     found.add_argument("--dry-run", action="store_true", help="say what would be done")
-    add("pulled", policy_pulled, "what came of the last pull")
+    pulled = add("pulled", policy_pulled, "what came of the last pull")
+    pulled.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="refuse this file where it cannot be /etc/tcmicro/pull.json",
+    )
 
 
 def policy_pull(args: argparse.Namespace) -> verbs.Result:
@@ -59,8 +65,7 @@ def policy_pull(args: argparse.Namespace) -> verbs.Result:
 def policy_pulled(args: argparse.Namespace) -> verbs.Result:
     here = verbs.agent()
     book = PullBook(here.store)
-    if not book.pulls:
-        raise RefusedError("this host does not pull", hint="docs/pull.md says how it would")
+    book.settings(args.settings)
     live = here.observe().live if here.kernel.loaded else None
     running = live.digest if live and live.generation else ""
     return document("PolicyPulled", **book.read().to_document(), live=running), 0

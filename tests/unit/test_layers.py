@@ -205,6 +205,7 @@ ROOMS = {
     f"{FLEET}.plugin_utils.pointers": Room(
         (*BASE, *agent("signing", "pointer"), f"{FLEET}.plugin_utils"), pure=True
     ),
+    f"{FLEET}.plugin_utils.pulls": Room((*agent("pointer"), f"{FLEET}.plugin_utils"), pure=True),
     f"{FLEET}.plugin_utils.drill": Room((f"{FLEET}.plugin_utils",), pure=True),
     f"{FLEET}.plugin_utils.drill.running": Room(),
     f"{FLEET}.plugin_utils.drill.preparing": Room((f"{FLEET}.plugin_utils", *agent("signing"))),
