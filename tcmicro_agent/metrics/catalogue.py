@@ -5,7 +5,7 @@ docs/metrics.md is made of it, and the collector can make no family that does no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Union
@@ -180,6 +180,27 @@ STAGED_GENERATION = gauge(
 )
 STAGED_SHARE = gauge(
     "staged_share", "", "ratio", "Share of the new flows that the staged policy judges now"
+)
+
+# --- policies pulled from a mirror ---
+
+PULL_RESULT = gauge(
+    "pull_result",
+    "result",
+    "0 or 1",
+    "1 for what the last pull came to (docs/pull.md); none: this host does not pull",
+)
+PULL_LAST = gauge(
+    "pull_last_timestamp_seconds",
+    "",
+    "seconds",
+    "When this host last looked at its mirror; 0: never",
+)
+PULL_WELL = gauge(
+    "pull_last_well_timestamp_seconds",
+    "",
+    "seconds",
+    "When it last ran, or was to wait for, what the mirror names; 0: never",
 )
 
 # --- packets ---
@@ -363,6 +384,6 @@ def several(metric: Metric, values: Mapping[str, float]) -> Family:
     return found
 
 
-def states(metric: Metric, present: str, known: Iterator[str]) -> Family:
+def states(metric: Metric, present: str, known: Iterable[str]) -> Family:
     """One series per state that can be, 1 for the present one."""
     return several(metric, {state: float(state == present) for state in known})

@@ -16,9 +16,10 @@ from tcmicro_agent.errors import TcmicroError
 from tcmicro_agent.guard import GuardError
 from tcmicro_agent.journal import Journal
 from tcmicro_agent.metrics import catalogue as c
-from tcmicro_agent.metrics import datapath, itself, policy, series
+from tcmicro_agent.metrics import datapath, itself, policy, pull, series
 from tcmicro_agent.metrics.vitals import Vitals
 from tcmicro_agent.probe import Probe
+from tcmicro_agent.pull_book import PullBook
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sweep import Sweep
 from tcmicro_agent.watch import Watch
@@ -76,6 +77,7 @@ class AgentCollector(Collector):
             "agent": lambda: itself.agent(probe.look(), found.vitals, found.journal.counts),
             "requests": lambda: [c.several(c.REQUESTS, found.requests)],
             "policy": lambda: self._policy.collect(found.config(), found.vitals.changes),
+            "pull": lambda: pull.pulls(PullBook(found.agent.store)),
             "packets": lambda: datapath.packets(kernel),
             "sessions": lambda: datapath.sessions(kernel, found.sweep),
             "events": lambda: datapath.events(kernel),

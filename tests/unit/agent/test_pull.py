@@ -15,6 +15,7 @@ from tcmicro_agent import abi, pull, signing
 from tcmicro_agent.errors import MirrorError, RefusedError, TcmicroError
 from tcmicro_agent.executor import TakenBackError
 from tcmicro_agent.journal import Journal
+from tcmicro_agent.metrics.pull import pulls
 from tcmicro_agent.mirror import Ends
 from tcmicro_agent.pointer import Check, Confirmation, Evidence, Pointer, bundle_path, path_of
 from tcmicro_agent.policy.bundle import canonical, digest, to_document
@@ -414,3 +415,27 @@ def test_a_record_that_is_damaged_is_in_nobodys_way(run, web, store, ruling):
 def test_a_host_that_is_not_to_pull_says_so(book):
     with pytest.raises(RefusedError, match="this host does not pull"):
         book.settings()
+
+
+def told(book):
+    """What of the metrics of pulls is not 0."""
+    samples = [sample for family in pulls(book) for sample in family.samples]
+    return {(s.name, s.labels.get("result", "")): s.value for s in samples if s.value}
+
+
+def test_metrics_say_what_the_last_pull_came_to(run, web, book, store, clock):
+    assert told(book) == {("tc_micro_pull_result", "none"): 1}
+    store.etc.joinpath("pull.json").write_text('{"mirror": "https://m"}')
+    assert told(book) == {("tc_micro_pull_result", "none"): 1}
+    web.publish(OLD, 5)
+    run()
+    well_at = int(clock.wall_s())
+    web.down = lambda: True
+    clock.pass_seconds(10)
+    with pytest.raises(MirrorError):
+        run()
+    assert told(book) == {
+        ("tc_micro_pull_result", "unreachable"): 1,
+        ("tc_micro_pull_last_timestamp_seconds", ""): well_at + 10,
+        ("tc_micro_pull_last_well_timestamp_seconds", ""): well_at,
+    }
