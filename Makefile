@@ -15,6 +15,7 @@ export LC_ALL := C.UTF-8
 
 .PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet bench-drills lock clean clean-lab clean-kernels clean-python39 clean-vms
 .PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs tutorial format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-python39 clean-vms
+.PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet bench-scale lock clean clean-lab clean-kernels clean-python39 clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +108,8 @@ bench-fleet: needs-root setup ## What a policy push and a wave cost, in pings, o
 
 bench-drills: needs-root setup ## Every drill once, and all hosts cut off at once, on a lab with the agent: build/bench-drills.json (40 minutes)
 	@PYTHONPATH=.:collections python -m tests.bench_drills $(if $(FAULTS),--faults $(FAULTS))
+bench-scale: needs-root setup ## What one more host costs the controller: build/bench-scale.json (LAB_SIZES=10,20,40, FAKES=125,250,500; 0: none)
+	@PYTHONPATH=.:collections python -m tests.bench_scale $(if $(LAB_SIZES),--lab $(LAB_SIZES)) $(if $(FAKES),--fakes $(FAKES))
 
 lock: ## Pin the newest dependencies that requirements/*.in allow, with hashes
 	@tools/lock.sh
