@@ -13,9 +13,7 @@ LAB := ansible-playbook playbooks/lab.yml -i localhost,
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet bench-drills lock clean clean-lab clean-kernels clean-python39 clean-vms
-.PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs tutorial format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-python39 clean-vms
-.PHONY: help setup demo test test-kernels test-python39 molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet bench-scale lock clean clean-lab clean-kernels clean-python39 clean-vms
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,11 +60,10 @@ sanity: setup ## Check the collection by ansible-test (a minute or two)
 docs: setup ## Make the documentation as a site: build/site/index.html
 	@python -m tools.site
 
-format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ and dashboards anew
 tutorial: needs-root setup ## Type every command of docs/tutorial.md, from a clean clone of the last commit (a quarter of an hour)
 	@python -m tools.tutorial
 
-format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ anew
+format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ and the dashboards anew
 	ruff check --quiet --fix-only .
 	ruff format .
 	python -m tools.reasons
