@@ -30,6 +30,7 @@ BAKES = {"memory_leak": 90, "cpu_burn": 90} | dict.fromkeys(
     ("exporter_dead", "packet_drop", "added_latency"), 120
 )
 SHORT_S, COMPARED_S = 8, 20  # bakes of what L0 finds, and how long policies are compared
+EXPIRES_S = 1800  # of a fault: the machine of a lab may be slow
 TALKED_S = 75  # that must be recorded before a wave can be compared with how it was
 
 
@@ -78,6 +79,7 @@ def talking(fleet: Fleet) -> Iterator[Fleet]:
 def drill(fleet: Fleet, fault: str) -> dict[str, Any]:
     """One drill; its row, printed as it comes."""
     words = ["-e", f"drill_fault={fault}", "-e", f"bake={BAKES.get(fault, SHORT_S)}"]
+    words += ["-e", f"drill_expires_s={EXPIRES_S}"]
     words += ["-e", f"drill_release_key={keys.private(ROOT / '.keys', Role.RELEASE)}"]
     if CATALOGUE[fault].of_policy:
         words += ["-e", f"stage={COMPARED_S}"]
