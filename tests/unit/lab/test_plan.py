@@ -6,7 +6,7 @@ import ipaddress
 from collections import Counter
 
 import pytest
-from tcmicro_lab import plan
+from tcmicro_lab import cgroup, plan
 from tcmicro_lab.model import Kind, LabError, lab_name
 
 
@@ -116,3 +116,19 @@ def test_databases_are_pairs_in_racks_of_their_own():
     }
     for pair in ("db-1", "db-2"):
         assert len({host.rack for host in plan.hosts(12) if host.ha_group == pair}) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "hosts", "weight"),
+    [
+        ("cpu.shares", 3, "3072"),
+        ("cpu.shares", 250, "256000"),
+        ("cpu.weight", 40, "4000"),
+        ("cpu.weight", 250, "10000"),
+    ],
+)
+def test_a_lab_weighs_as_much_as_its_hosts(tmp_path, name, hosts, weight):
+    (tmp_path / name).touch()
+    cgroup.weigh(tmp_path, hosts)
+    assert (tmp_path / name).read_text() == weight
+    assert len(list(tmp_path.iterdir())) == 1

@@ -13,6 +13,10 @@ from .model import Act, LabError
 
 MOUNTS = Path("/proc/self/mountinfo")
 PATIENCE = 20.0  # seconds for killed processes to be gone
+WEIGHTS = (  # file, what one process weighs, and the most there may be: of v1 and of v2
+    ("cpu.shares", 1024, 262144),
+    ("cpu.weight", 100, 10000),
+)
 
 
 def hierarchies(mountinfo: str) -> tuple[Path, ...]:
@@ -26,11 +30,20 @@ def hierarchies(mountinfo: str) -> tuple[Path, ...]:
     return tuple(Path(point) for _, point in sorted(found))
 
 
+def weigh(path: Path, hosts: int) -> None:
+    """Gives a lab the weight of one process for each host. Of itself a cgroup weighs as much as a single process
+    outside: beside thirty of them all hosts of a lab together would get a thirtieth of the machine."""
+    for name, each, most in WEIGHTS:
+        if (path / name).exists():
+            (path / name).write_text(str(min(each * hosts, most)))
+
+
 class Cgroups:
     """Effect of Kind.CGROUP; a target is a path below the root of each hierarchy."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: int = 1) -> None:
         self.roots = hierarchies(MOUNTS.read_text())
+        self.hosts = hosts
 
     def exists(self, act: Act) -> bool:
         return all(path.is_dir() for path in self._paths(act.target))
@@ -44,6 +57,8 @@ class Cgroups:
             ):  # v1: empty until copied, and no process enters then
                 if (path / setting).exists():
                     (path / setting).write_text((path.parent / setting).read_text())
+            if "/" not in act.target:
+                weigh(path, self.hosts)
 
     def remove(self, act: Act) -> None:
         self.kill(act.target)

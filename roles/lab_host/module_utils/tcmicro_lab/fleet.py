@@ -42,7 +42,7 @@ class SystemClock:
 
 def effects(lab: Lab, wanted: Wanted | None = None) -> dict[Kind, Any]:
     """What answers for each kind of act."""
-    members, cgroups = hosts(lab.hosts), Cgroups()
+    members, cgroups = hosts(lab.hosts), Cgroups(lab.hosts)
     virtual = VirtualMachines(lab, members, cgroups)
     return {
         Kind.CGROUP: cgroups,
