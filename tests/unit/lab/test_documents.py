@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import yaml
 from tcmicro_lab import documents
 from tcmicro_lab.plan import hosts, plan
@@ -58,3 +60,11 @@ def test_table_tells_stopped_hosts_from_running_ones():
     assert table[0] == "lab tcm-0: partial, 2 hosts"
     assert table[2].split()[-2:] == ["running", "1h02m"]
     assert table[3].split()[-2:] == ["stopped", "-"]
+
+
+def test_virtual_machines_are_given_time_to_answer(wanted):
+    lab = plan(replace(wanted(1), images=("debian-12",)))
+    assert "ConnectTimeout 60" in documents.ssh_config(lab, hosts(1))
+    fleet = yaml.safe_load(documents.inventory(lab, hosts(1)))["tcmicro"]
+    assert fleet["vars"]["ansible_ssh_timeout"] == 60
+    assert "ansible_ssh_timeout" not in documents.inventory(plan(wanted(1)), hosts(1))

@@ -22,6 +22,13 @@ What=tmpfs
 Where=/sys/kernel/btf
 Type=tmpfs
 """
+# An emulated machine beside others may not answer for half a minute, and is well all the same.
+PATIENT_S = 60
+PATIENCE = {
+    "ansible_ssh_timeout": PATIENT_S,
+    "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s "
+    f"-o ServerAliveInterval={PATIENT_S} -o ServerAliveCountMax=3",
+}
 GENERATED = "# Written by playbooks/lab.yml; removed by lab_state=absent. Edits are lost.\n"
 
 
@@ -34,6 +41,7 @@ def inventory(lab: Lab, members: tuple[Host, ...]) -> str:
         # Addresses repeat in every lab: kept control connections must not.
         "ansible_control_path_dir": str(lab.sockets),
         "tcmicro_policy_probe_via": ["nsenter", f"--net=/run/netns/{lab.name}"],
+        **(PATIENCE if lab.media else {}),
     }
     groups = {
         group: {"hosts": {host.name: _host_vars(host) for host in members if host.group == group}}
@@ -70,7 +78,7 @@ def ssh_config(lab: Lab, members: tuple[Host, ...]) -> str:
   ProxyCommand nsenter --net=/run/netns/{lab.name} --root={lab.tree} /usr/bin/nc -F %h %p
   ProxyUseFdpass yes
   ControlPath {lab.sockets}/%C
-  ConnectTimeout 10
+  ConnectTimeout {PATIENT_S if lab.media else 10}
   ServerAliveInterval 5
   ServerAliveCountMax 3
 """
