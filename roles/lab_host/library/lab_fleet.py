@@ -50,7 +50,8 @@ options:
   images:
     description:
       - Images of virtual machines, dealt to the hosts in turn; without any the hosts are containers.
-      - Known are V(debian-12), V(debian-13), V(debian-12-linux-5.10) and V(debian-12-no-btf).
+      - Known are V(debian-12), V(debian-13), V(debian-12-linux-5.10), V(debian-12-no-btf), and V(debian-12-unfit),
+        which lacks what the agent cannot be without.
     type: list
     elements: str
     default: []

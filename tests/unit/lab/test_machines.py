@@ -66,10 +66,23 @@ def test_record_from_before_machines_and_mixed_suites_is_still_read(wanted, tmp_
     assert record.parse(json.dumps(document), tmp_path / "lab.json") == lab
 
 
-def test_hidden_types_need_no_image_of_their_own():
-    names = [images.files_of(name, ()) for name in ("debian-12", "debian-12-no-btf")]
-    assert names[0] == names[1]
-    assert len({images.files_of(name, ()) for name in images.IMAGES}) == len(images.IMAGES) - 1
+def test_what_is_hidden_needs_no_image_of_its_own():
+    names = ("debian-12", "debian-12-no-btf", "debian-12-unfit")
+    assert len({images.files_of(name, ()) for name in names}) == 1
+    assert len({images.files_of(name, ()) for name in images.IMAGES}) == len(images.IMAGES) - 2
+
+
+def test_unfit_machine_lacks_memory_and_files(machines, tmp_path, monkeypatch):
+    lab = plan.plan(machines(2, ["debian-12", "debian-12-unfit"]))
+    lines = [" ".join(qemu.command(lab, host, "tcg")) for host in plan.hosts(2)]
+    assert ["-m 768" in lines[0], "-m 320" in lines[1]] == [True, True]
+    (tmp_path / "files").mkdir()
+    words = []
+    monkeypatch.setattr(
+        disk, "run", lambda argv, **_: words.append(Path(argv[3]).read_text().splitlines())
+    )
+    disk.write_into(tmp_path / "disk", tmp_path / "files", images.image("debian-12-unfit").without)
+    assert words[0][-1] == f"rm {images.LIBBPF}"
 
 
 def test_unknown_image_names_those_there_are(machines):

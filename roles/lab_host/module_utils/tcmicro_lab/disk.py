@@ -33,7 +33,8 @@ class Disks:
         self._stage(staged, self.members[home.name])
         draft = home / "disk.partial"
         run(["cp", "--sparse=always", str(self._image(home.name) / "disk"), str(draft)], limit=300)
-        write_into(draft, staged)
+        without = image(self.lab.medium(self.members[home.name]).image).without
+        write_into(draft, staged, without)
         shutil.rmtree(staged)
         draft.rename(home / "disk")
 
@@ -61,11 +62,12 @@ class Disks:
             (wants / UNIT).symlink_to(f"/{UNITS}/{UNIT}")
 
 
-def write_into(disk: Path, folder: Path) -> None:
-    """Writes the files below a folder into an ext4 image that nobody has mounted; modes come along."""
+def write_into(disk: Path, folder: Path, without: tuple[str, ...] = ()) -> None:
+    """Into an ext4 image that nobody has mounted: writes the files below a folder, with their modes; removes others."""
     script = folder.with_name("debugfs")
     words = [_debugfs(path, f"/{path.relative_to(folder)}") for path in sorted(folder.rglob("*"))]
-    script.write_text("\n".join([*words, "set_inode_field /root/.ssh mode 040700", ""]))
+    words += ["set_inode_field /root/.ssh mode 040700", *(f"rm {path}" for path in without)]
+    script.write_text("\n".join([*words, ""]))
     run(["debugfs", "-w", "-f", str(script), str(disk)], limit=120)
     script.unlink()
 

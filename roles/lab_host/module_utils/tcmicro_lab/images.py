@@ -16,15 +16,19 @@ PACKAGES = ("initramfs-tools", "kmod", "systemd-timesyncd")
 # What the initramfs must know to find the root file system; the rest is loaded from there.
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "ext4")
 MEMORY_MB = 768
+LIBBPF = "/usr/lib/x86_64-linux-gnu/libbpf.so.1"
 
 
 @dataclass(frozen=True)
 class Image:
-    """A Debian suite and the suite its kernel comes from; `btf` tells whether the kernel shows its types."""
+    """A Debian suite and the suite its kernel comes from; `btf` tells whether the kernel shows its types, `without`
+    names files that a host of it lacks."""
 
     suite: str
     kernel_suite: str = ""
     btf: bool = True
+    memory_mb: int = MEMORY_MB
+    without: tuple[str, ...] = ()
 
     @property
     def foreign_kernel(self) -> str:
@@ -37,6 +41,7 @@ IMAGES: Mapping[str, Image] = {
     "debian-13": Image("trixie"),
     "debian-12-linux-5.10": Image("bookworm", kernel_suite="bullseye"),
     "debian-12-no-btf": Image("bookworm", btf=False),
+    "debian-12-unfit": Image("bookworm", btf=False, memory_mb=320, without=(LIBBPF,)),
 }
 
 
@@ -49,7 +54,7 @@ def image(name: str) -> Image:
 
 
 def files_of(name: str, packages: tuple[str, ...]) -> str:
-    """What the files of an image are called: same content, same name. Hidden types need no image of their own."""
+    """What the files of an image are called: same content, same name. What is hidden needs no image of its own."""
     made = image(name)
     recipe = json.dumps([RECIPE, made.suite, made.foreign_kernel, sorted({*packages, *PACKAGES})])
     return "vm-" + hashlib.sha256(recipe.encode()).hexdigest()[:10]

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from .boot import Clock
-from .images import MEMORY_MB
+from .images import image
 from .machine import Machines, State
 from .model import Act, Host, Kind, Lab
 from .network import BRIDGE
@@ -95,13 +95,14 @@ def mac(host: Host) -> str:
 
 def command(lab: Lab, host: Host, accel: str) -> list[str]:
     """The qemu command line, in the lab's namespace. Data of the disk outlives qemu, not the guest's memory."""
-    home, image = lab.host_directory(host), lab.directory / lab.medium(host).directory
+    home, medium = lab.host_directory(host), lab.medium(host)
+    files = lab.directory / medium.directory
     return [
         *("nsenter", f"--net=/run/netns/{lab.name}", "qemu-system-x86_64"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-name", host.name),
         *("-machine", "q35", "-accel", accel, "-cpu", "host" if accel == VIRTUAL else "max"),
-        *("-smp", "1", "-m", str(MEMORY_MB)),
-        *("-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initrd", "-append", COMMAND_LINE),
+        *("-smp", "1", "-m", str(image(medium.image).memory_mb)),
+        *("-kernel", f"{files}/vmlinuz", "-initrd", f"{files}/initrd", "-append", COMMAND_LINE),
         *("-drive", f"file={home}/disk,format=raw,if=virtio,cache=unsafe"),
         *("-netdev", f"tap,id=net0,ifname={tap_name(host)},script=no,downscript=no"),
         *("-device", f"virtio-net-pci,netdev=net0,mac={mac(host)}", "-device", "virtio-rng-pci"),
