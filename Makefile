@@ -9,14 +9,19 @@ VERSION ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' tcmicro_agent/version.py)
 KEY ?= .keys/release.key.pem
 EVERY_CORE := --numprocesses=auto --dist=loadfile
 LAB := ansible-playbook playbooks/lab.yml -i localhost,
+VMS := ansible-playbook playbooks/lab_vm.yml -i localhost,
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
+.PHONY: help setup demo test test-kernels molecule-lab molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Molecule removes nothing of a run that was interrupted: $(call then_remove,COMMAND) does, however the recipe ends.
+then_remove = trap '$(1) >/dev/null' EXIT
 
 # no command, but what some commands need
 .PHONY: needs-root
@@ -43,9 +48,13 @@ test-kernels: needs-root setup bpf ## Boot stock kernels 5.10, 6.1, 6.12 and run
 
 test-python39: needs-root setup ## Run the unit tests of agent and modules with the Python 3.9 of a Debian 11 (three minutes)
 	@python -m tools.python39
+molecule-lab: needs-root setup bpf ## Run changes, canaries, rollbacks, boots, mixed releases of Debian and a fleet of HOSTS=40 on the lab
+	$(call then_remove,$(LAB) -e lab_state=absent); \
+	molecule test $(foreach name,policy_change canary rollback reboot mixed scale,--scenario-name $(name))
 
 molecule-vm: needs-root setup bpf ## Run the main job, boots and power cuts on virtual machines with kernels 5.10, 6.1 and 6.12
-	molecule test --scenario-name vm
+	$(call then_remove,$(VMS) -e vm_state=absent); \
+	molecule test --scenario-name vm --scenario-name vm_floor
 
 check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (four minutes)
 	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
@@ -124,5 +133,5 @@ clean-python39: ## Remove the tree of Debian 11; the next test-python39 makes on
 	rm -rf .python39
 
 clean-vms: needs-root setup ## Remove the virtual machines with their cached images
-	ansible-playbook playbooks/lab_vm.yml -i localhost, -e vm_state=absent
+	$(VMS) -e vm_state=absent
 	rm -rf .vms

@@ -7,28 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 import pytest
 
-PATIENCE_S = 120
 RELEASE = os.environ.get("EXPECTED_RELEASE", "0.1.0")
 OPEN_FOR = os.environ.get("DATABASE_OPEN_FOR", "web")
 DATABASE = "db1"
-
-
-@pytest.fixture
-def status(host):
-    """The agent's word on itself, once it has settled after a boot."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        said = host.run("tc-micro status --json")
-        found = json.loads(said.stdout) if said.rc == 0 else {}
-        if found.get("agent", {}).get("running") and not found["drift"]:
-            return found
-        if time.monotonic() > end:
-            pytest.fail(f"not settled after {PATIENCE_S} s: {found or said.stderr}")
-        time.sleep(2)
 
 
 def test_release_that_is_wanted_runs_and_is_confirmed(host, status):
