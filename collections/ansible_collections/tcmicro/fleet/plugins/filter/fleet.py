@@ -16,6 +16,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
     tables,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring import (
+    dashboards,
     documents,
     outcome,
     server,
@@ -70,4 +71,5 @@ class FilterModule:
             "prometheus_lacks": plain(server.unregistered),
             "monitoring_documents": plain(documents.documents),
             "not_scraped": plain(outcome.not_scraped),
+            "dashboards_outdated": plain(dashboards.outdated),
         }
