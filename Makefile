@@ -15,7 +15,6 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export LC_ALL := C.UTF-8
 
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
-.PHONY: help setup demo test test-kernels molecule-lab molecule-vm check sanity docs format keys artifact collection bpf lab-up lab-down lab-status bench bench-rollout bench-fleet lock clean clean-lab clean-kernels clean-vms
 
 help: ## List every command
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,5 +1,5 @@
-"""Prometheus, Alertmanager and their checkers: single programs out of Debian's packages, unpacked into build/ and never
-installed, because the packages would start servers.
+"""Prometheus, Alertmanager, their checkers and a store for their samples: single programs out of Debian's packages,
+unpacked into build/ and never installed, because the packages would start servers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ PACKAGES = {
     "promtool": ("prometheus", "./usr/bin/promtool"),
     "prometheus": ("prometheus", "./usr/bin/prometheus"),
     "amtool": ("prometheus-alertmanager", "./usr/bin/amtool"),
+    "victoria-metrics": ("victoria-metrics", "./usr/bin/victoria-metrics"),
     "alertmanager": ("prometheus-alertmanager", "./usr/bin/prometheus-alertmanager"),
 }
 

@@ -8,6 +8,7 @@ import pytest
 import testinfra
 from rich.console import Console
 
+from tests.fleet.monitor import monitor, play, rules  # noqa: F401  # fixtures of the tests of monitoring
 from tools.demo.journey import Journey
 from tools.demo.lab import Lab
 from tools.demo.playbook import Playbooks

@@ -1,25 +1,27 @@
-"""Prometheus and Alertmanager on a host of the lab, and real conditions that become alerts there."""
+"""Prometheus and Alertmanager on a host of the lab, dashboards that have data, samples in a store beside it, and real
+conditions that become alerts there."""
 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import time
 from collections import Counter
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from tools import lab_packages
+from tests.certificates import Authority
+from tests.fleet import monitor as place
+from tests.fleet.monitor import until
+from tools.dashboards import queries
+from tools.promtool import program
 
 pytestmark = pytest.mark.lab
-MONITOR = "client1"
-INVENTORIES = ("-i", "inventories/lab", "-i", "inventories/lab-monitoring")
-PACKAGES = ["prometheus", "prometheus-alertmanager", "python3-apt"]
-LIMIT_S = 150
-FOR = re.compile(r"for: \d+[mhd]$", re.MULTILINE)
+MONITOR = place.HOST
 UNIT = "tcmicro-agent.service"
-SYN_RATE = {"listener": {"above": 20, "below": 5}}
+QUERY = f"{place.PROMETHEUS}/api/v1/query?query="
 
 # Against db1, bounded in number and time.
 CONNECTS = """
@@ -36,67 +38,68 @@ for _ in range(3000):
 """
 
 
-@pytest.fixture(scope="module")
-def rules(root, tmp_path_factory):
-    """The rules as shipped, but for how long a condition must hold."""
-    folder = tmp_path_factory.mktemp("rules")
-    for path in (root / "monitoring/rules").glob("*.yml"):
-        (folder / path.name).write_text(FOR.sub("for: 1s", path.read_text()))
-    return folder
+STORE = "https://127.0.0.1:8428"
+STORE_FILES = "/run/tcmicro-test-store"
+STORE_WAYS = {"user": "fleet", "password": "p@ss:word", "ca": f"{STORE_FILES}/ca.pem"}
 
 
 @pytest.fixture(scope="module")
-def play(journey, rules, root):
-    """The playbook over a fleet that has its policies; afterwards agents are as they were and nothing listens."""
-    faults = [result.fault for result in journey.reach(4) if result.fault]
-    assert not faults, faults[0]
-    lab_packages.install(root, MONITOR, PACKAGES)
-    scene = journey.scene
-    given = json.dumps({"monitoring_rules": str(rules), "tcmicro_agent_syn_rate": SYN_RATE})
-    yield lambda *words: scene.plays.run("monitoring", *INVENTORIES, "-e", given, *words)
-    scene.lab.ssh(MONITOR, "systemctl disable --now prometheus prometheus-alertmanager")
-    running = scene.lab.agent(MONITOR, "status")["agent"]["release"]
-    outcome = scene.plays.run("deploy", "-e", f"tcmicro_agent_release={running}")
-    assert outcome.code == 0, outcome.failure()
+def store(monitor, tmp_path_factory):
+    """A VictoriaMetrics on the monitoring host, over TLS and with a password; what Prometheus needs to write there."""
+    authority = Authority(tmp_path_factory.mktemp("store"), "ca")
+    certificate, key = authority.issue("store")
+    files = {"ca": authority.certificate, "cert": certificate, "key": key}
+    for name, path in files.items():
+        monitor.send(MONITOR, f"{STORE_FILES}/{name}.pem", Path(path).read_text())
+    monitor.carry(program("victoria-metrics"), "/usr/local/bin/victoria-metrics")
+    flags = {
+        "storageDataPath": f"{STORE_FILES}/data",
+        "httpListenAddr": "127.0.0.1:8428",
+        "httpAuth.username": STORE_WAYS["user"],
+        "httpAuth.password": STORE_WAYS["password"],
+        "tlsCertFile": f"{STORE_FILES}/cert.pem",
+        "tlsKeyFile": f"{STORE_FILES}/key.pem",
+    }
+    words = ["/usr/local/bin/victoria-metrics", "-tls", *(f"-{k}={v}" for k, v in flags.items())]
+    unit = ["systemd-run", "--quiet", "--collect", "--unit=tcmicro-test-store", *words]
+    monitor.do(shlex.join(unit))
+    yield {
+        "url": f"{STORE}/api/v1/write",
+        "basic_auth": {"username": STORE_WAYS["user"], "password": STORE_WAYS["password"]},
+        "tls_config": {"ca_file": STORE_WAYS["ca"]},
+        "queue_config": {"batch_send_deadline": "1s"},
+    }
+    monitor.do(
+        f"systemctl stop tcmicro-test-store; rm -r {STORE_FILES} /usr/local/bin/victoria-metrics"
+    )
 
 
 @pytest.fixture(scope="module")
-def monitored(play):
+def configured(play, store):
+    """The playbook with that store."""
+    return lambda *words: play(*words, monitoring_remote_write=[store])
+
+
+@pytest.fixture(scope="module")
+def monitored(configured):
     """By name what each run of the playbook came to: a rehearsal, the first, and once more."""
-    found = {"rehearsal": play("--check", "--diff"), "first": play(), "again": play()}
+    found = {
+        "rehearsal": configured("--check", "--diff"),
+        "first": configured(),
+        "again": configured(),
+    }
     for name, outcome in found.items():
         assert outcome.code == 0, f"{name}: {outcome.failure()}"
     return found
 
 
 @pytest.fixture(scope="module")
-def ask(journey):
-    """The answer of a server on the monitoring host, which listens there alone."""
-
-    def get(port, path):
-        url = f"http://127.0.0.1:{port}{path}"
-        code = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=10).read().decode())"
-        reply = journey.scene.lab.ssh(MONITOR, f"python3 -c {shlex.quote(code)}")
-        assert reply.ok, reply.err
-        return json.loads(reply.out)
-
-    return get
-
-
-@pytest.fixture(scope="module")
-def alerts(ask):
+def alerts(monitor):
     """Pairs of alert and host that Alertmanager has."""
     return lambda: {
         (alert["labels"]["alertname"], alert["labels"].get("instance", ""))
-        for alert in ask(9093, "/api/v2/alerts")
+        for alert in monitor.ask(f"{place.ALERTMANAGER}/api/v2/alerts")
     }
-
-
-def until(holds, says):
-    end = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < end, says()
-        time.sleep(2)
 
 
 def test_rehearsal_shows_what_would_change_and_changes_nothing(monitored):
@@ -109,8 +112,8 @@ def test_second_run_changes_nothing(monitored):
     assert monitored["again"].total("changed") == 0
 
 
-def test_every_agent_is_scraped_with_its_groups(monitored, ask, scene):
-    found = ask(9090, "/api/v1/query?query=up")["data"]["result"]
+def test_every_agent_is_scraped_with_its_groups(monitored, monitor, scene):
+    found = monitor.ask(f"{QUERY}up")["data"]["result"]
     up = {row["metric"]["instance"]: row["value"][1] for row in found}
     assert up == dict.fromkeys(scene.lab.hosts(), "1")
     groups = {row["metric"]["instance"]: row["metric"]["groups"] for row in found}
@@ -125,8 +128,8 @@ def test_agents_answer_the_monitoring_host_and_nobody_else(monitored, scene):
     assert not scene.lab.ssh("web1", f'python3 -c "{fetch}"').ok
 
 
-def test_every_rule_is_loaded_and_none_fails(monitored, ask, rules):
-    groups = ask(9090, "/api/v1/rules")["data"]["groups"]
+def test_every_rule_is_loaded_and_none_fails(monitored, monitor, rules):
+    groups = monitor.ask(f"{place.PROMETHEUS}/api/v1/rules")["data"]["groups"]
     loaded = Counter(rule["type"] for group in groups for rule in group["rules"])
     shipped = "".join(path.read_text() for path in rules.glob("*.yml"))
     wanted = {"alerting": shipped.count("- alert:"), "recording": shipped.count("- record:")}
@@ -134,6 +137,78 @@ def test_every_rule_is_loaded_and_none_fails(monitored, ask, rules):
     assert [
         rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")
     ] == []
+
+
+# Panels that have nothing to show where all is well, and why; the rest has something on every server.
+EMPTY = {
+    "policy: Rules that end A": "no rule of the lab has expires",
+    "datapath: Time a packet A": "kernel.bpf_stats_enabled is 0 on most machines",
+    "datapath: Ports over their SYN limit A": "nobody floods",
+    "host: mark agent started": "a moment",
+    "host: mark policy built": "a moment",
+    "fleet: mark agent started": "a moment",
+    "policy: mark policy built": "a moment",
+    "rollout: mark agent started": "a moment",
+    "rollout: mark policy built": "a moment",
+}
+
+
+@pytest.fixture
+def panels(root):
+    """Every expression of every dashboard as a server gets it, by where it stands."""
+    found = {}
+    for path in sorted((root / "monitoring/dashboards").glob("*.json")):
+        document = json.loads(path.read_text())
+        values = {**queries.choices(document), **({"host": "db1"} if path.stem == "host" else {})}
+        for name, expr in queries.expressions(document):
+            found[f"{path.stem}: {name}"] = queries.filled(expr, values)
+    return found
+
+
+@pytest.fixture
+def shown(monitor, panels):
+    """By where it stands, the values that the server has for each."""
+
+    def look():
+        answers = monitor.answers(QUERY + quote(expr) for expr in panels.values())
+        assert {status for status, _ in answers} == {200}
+        results = [json.loads(text)["data"]["result"] for _, text in answers]
+        return {
+            name: [float(row["value"][1]) for row in rows]
+            for name, rows in zip(panels, results, strict=True)
+        }
+
+    return look
+
+
+def test_every_panel_of_every_dashboard_has_data(monitored, shown, panels, scene, say):
+    assert set(EMPTY) <= set(panels)
+    needed = set(panels) - set(EMPTY)
+
+    def without():
+        found = shown()
+        return sorted(name for name in needed if not any(value == value for value in found[name]))
+
+    until(lambda: not without(), lambda: f"no data: {without()}")
+    found = shown()
+    assert found["fleet: Agents A"] == [len(scene.lab.hosts())]
+    assert found["fleet: Agents down A"] == [0]
+    assert found["fleet: Enforcing A"] == [1]
+    assert found["fleet: Unprotected A"] == [0]
+    assert found["host: Release A"] == [1]
+    assert found["fleet: Packets by verdict A"] > [0]
+    say(f"{len(needed)} of {len(panels)} queries of dashboards have data")
+
+
+def test_samples_arrive_in_the_store(monitored, monitor, scene):
+    url = f"{STORE}/api/v1/query?query=tc_micro_enforcing"
+
+    def hosts():
+        found = monitor.ask(url, **STORE_WAYS)["data"]["result"]
+        return {row["metric"]["instance"] for row in found}
+
+    until(lambda: hosts() == set(scene.lab.hosts()), lambda: f"of {hosts()} alone")
+    assert monitor.status(url, **{**STORE_WAYS, "password": "wrong"}) == 401
 
 
 # What is done on a host, and the alert that it is to become there.
@@ -154,7 +229,7 @@ CONDITIONS = (
 )
 
 
-def test_real_conditions_become_alerts_and_end_with_them(monitored, alerts, scene, play, say):
+def test_real_conditions_become_alerts_and_end_with_them(monitored, alerts, scene, configured, say):
     caused = {pair for _, _, pair in CONDITIONS}
     assert not caused & alerts(), "something is wrong before anything was done"
     for host, command, _ in CONDITIONS:
@@ -166,23 +241,30 @@ def test_real_conditions_become_alerts_and_end_with_them(monitored, alerts, scen
     scene.lab.ssh("web1", f"systemctl start {UNIT}")
     [local] = scene.lab.agent("db1", "policy", "list", "--local")["local"]
     scene.lab.agent("db1", "policy", "delete", local["id"])
-    assert play().code == 0  # writes the configuration that the agent takes
+    assert (
+        configured("--limit", f"localhost,{MONITOR}").code == 0
+    )  # the configuration that the agent takes
     ended = {pair for _, _, pair in CONDITIONS[2:]}
     until(lambda: not ended & alerts(), lambda: f"still there: {ended & alerts()}")
 
 
-def test_alert_says_where_to_read_on(monitored, ask, root):
-    for alert in ask(9093, "/api/v2/alerts"):
+def test_alert_says_where_to_read_on(monitored, monitor, root):
+    for alert in monitor.ask(f"{place.ALERTMANAGER}/api/v2/alerts"):
         assert (root / alert["annotations"]["runbook_url"]).is_file()
         assert "{{" not in alert["annotations"]["description"]
 
 
 def test_wrong_variables_are_refused_before_anything_changes(monitored, play):
     outcome = play(
-        "-e", "monitoring_retention_time=long", "-e", '{"monitoring_told": {"critical": "x"}}'
+        *("--limit", f"localhost,{MONITOR}"),
+        monitoring_retention_time="long",
+        monitoring_told={"critical": "x"},
+        monitoring_remote_write=[{"url": "http://u:secret@store/"}],
     )
     assert outcome.code != 0
     assert outcome.total("changed") == 0
     said = " ".join(outcome.output.split())
     assert "monitoring_retention_time: 'long' is not a duration like 15d" in said
     assert "monitoring_told.critical: no receiver 'x'" in said
+    assert "monitoring_remote_write[0].url: holds a name or password" in said
+    assert "secret" not in said

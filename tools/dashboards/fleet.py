@@ -7,8 +7,8 @@ from tools.dashboards.chart import STARTED, Board, Chart, Kind, Query, Row, one,
 NOW = (
     Chart(
         Kind.STAT,
-        "Hosts",
-        "Agents that are scraped, well or not.",
+        "Agents",
+        "Those that are scraped, well or not.",
         "none",
         one('count(up{of,job="tcmicro"})'),
         alerts=("TcMicroNoTargets",),

@@ -173,7 +173,7 @@ AGENT = (
         "Log lines",
         "By code, as in docs/logs.md.",
         "cps",
-        several({"{{code}}": "topk(10, rate(tc_micro_log_lines_total{of}[$__rate_interval])) > 0"}),
+        several({"{{code}}": "topk(10, rate(tc_micro_log_lines_total{of}[$__rate_interval]))"}),
         alerts=("TcMicroStepFailing",),
     ),
 )

@@ -138,7 +138,7 @@ OVER_TIME = (
 LISTS = (
     Chart(
         Kind.TABLE,
-        "Rules nobody uses",
+        "Which rules nobody uses",
         "At most fifty. Defaults are rules too.",
         "none",
         (Query(f"topk(50, {UNUSED})", "flows"),),

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections import Counter
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -24,6 +19,7 @@ from tcmicro_agent import config
 from tcmicro_agent.errors import BundleError, StoreError
 from tcmicro_agent.listening import Listening, Tls
 from tcmicro_agent.metrics.listener import AT_ONCE, Listener
+from tests.certificates import Authority
 
 WAIT_S = 10
 
@@ -191,47 +187,6 @@ def test_another_port_and_other_clients_are_followed(listener):
 
 
 # --- TLS
-
-
-class Authority:
-    """Signs certificates for 127.0.0.1, as files."""
-
-    def __init__(self, folder, name: str) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = str(self._write(f"{name}.pem", self._sign(self._name, self._key, True)))
-
-    def issue(self, name: str) -> tuple[str, str]:
-        """Paths of a certificate and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        secret = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        certificate = self._write(f"{name}.pem", self._sign(subject, key, False))
-        return str(certificate), str(self._write(f"{name}.key", secret))
-
-    def _sign(self, subject: x509.Name, key, authority: bool) -> bytes:
-        now = dt.datetime.now(dt.timezone.utc)
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        built = (
-            x509.CertificateBuilder(subject_name=subject, issuer_name=self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(names, critical=False)
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        )
-        return built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    def _write(self, name: str, content: bytes):
-        path = self._folder / name
-        path.write_bytes(content)
-        return path
 
 
 @pytest.fixture
