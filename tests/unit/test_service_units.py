@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-UNITS = Path(__file__).resolve().parents[2] / "tcmicro_agent/units"
+ROOT = Path(__file__).resolve().parents[2]
+UNITS = ROOT / "tcmicro_agent/units"
+PULL = "tcmicro-pull.service"
+ELSEWHERE = {PULL: ROOT / "roles/tcmicro_policy/files" / PULL}
 EXPOSURE = re.compile(r"Overall exposure level for \S+: (\d+\.\d+)")
 MOST = 3.0  # of 10, what systemd-analyze calls OK
 OFFLINE_SINCE = 250
-SERVICES = ("tcmicro-agent.service", "tcmicro-boot.service", "tcmicro-guard@.service")
+SERVICES = ("tcmicro-agent.service", "tcmicro-boot.service", "tcmicro-guard@.service", PULL)
 AT_BOOT = ("tcmicro-boot.service", "tcmicro-guard@.service")
 RESTORE_EMULATED_S = 15  # of processor time, on one that is emulated and shared
 SYSTEMD_DEFAULT_S = 90  # DefaultTimeoutStartSec=
@@ -27,10 +30,14 @@ def systemd_version() -> int:
     return int(found[1]) if found else 0
 
 
+def path_of(name: str) -> Path:
+    return ELSEWHERE.get(name, UNITS / name)
+
+
 def settings(name: str) -> dict[str, list[str]]:
     """Values of a unit file by key, in order."""
     found: dict[str, list[str]] = {}
-    for line in (UNITS / name).read_text().splitlines():
+    for line in path_of(name).read_text().splitlines():
         key, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             found.setdefault(key, []).append(value)
@@ -42,7 +49,7 @@ def settings(name: str) -> dict[str, list[str]]:
 )
 @pytest.mark.parametrize("name", SERVICES)
 def test_exposure_is_low(name):
-    argv = ["systemd-analyze", "security", "--offline=true", str(UNITS / name)]
+    argv = ["systemd-analyze", "security", "--offline=true", str(path_of(name))]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     found = EXPOSURE.search(done.stdout)
     assert found, done.stderr
@@ -96,3 +103,11 @@ def test_release_that_keeps_failing_is_told_to_the_guard():
     assert int(unit["StartLimitBurst"][0]) * int(unit["RestartSec"][0]) < int(
         unit["StartLimitIntervalSec"][0]
     )
+
+
+def test_a_pull_has_the_rights_of_the_agent_and_an_end():
+    unit, agent = settings(PULL), settings("tcmicro-agent.service")
+    for key in ("CapabilityBoundingSet", "SystemCallFilter", "RestrictAddressFamilies"):
+        assert unit[key] == agent[key]
+    assert unit["TimeoutStartSec"] == ["2h"]
+    assert "WantedBy" not in unit  # the timer starts it
