@@ -38,7 +38,7 @@ class Authority:
 
     def _sign(self, subject: x509.Name, key, addresses: Sequence[str] = ()) -> bytes:
         """Without addresses: of the authority itself."""
-        now = dt.datetime.now(dt.UTC)
+        now = dt.datetime.now(dt.timezone.utc)
         names = x509.SubjectAlternativeName(
             [x509.IPAddress(ip_address(address)) for address in addresses or ("127.0.0.1",)]
         )
