@@ -102,6 +102,9 @@ lab-down: needs-root setup ## Stop the lab and remove everything it recorded but
 lab-status: needs-root setup ## Say which lab hosts run and how to reach them
 	$(LAB) -e lab_state=status
 
+pictures: needs-root setup ## Draw docs/pictures from the Prometheus of a lab that is up, after some minutes of traffic (docs/monitoring.md)
+	@python -m tools.pictures
+
 bench: needs-root setup bpf ## Measure against nothing, nftables and iptables: build/bench.json (10 minutes; QUICK=1: 2)
 	@PYTHONPATH=collections python -m tests.bench
 

@@ -1,0 +1,1 @@
+"""Pictures of the dashboards, with what a lab's Prometheus answers to their queries."""
