@@ -13,6 +13,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.variables import PRE
 from tcmicro_agent.policy.inventory_facts import PLACES
 from tests.awx.inputs import names_in, pairs, reads, specs_of
 from tests.conftest import ROOT
+from tools.collection.stage import FLEET
 
 ROLES = [path for path in sorted((ROOT / "roles").iterdir()) if not path.name.startswith("lab")]
 PLAYBOOKS = [path for path in (ROOT / "playbooks").glob("*.yml") if not path.name.startswith("lab")]
@@ -50,6 +51,11 @@ def test_nearest_name_is_one_that_people_set():
 def test_all_faults_are_one_message():
     text = report(["tcmicro_a (h1): unknown", "tcmicro_b (h1): unknown"])
     assert text.splitlines()[1:] == ["  tcmicro_a (h1): unknown", "  tcmicro_b (h1): unknown"]
+
+
+def test_readme_names_every_setting():
+    text = (ROOT / FLEET / "README.md").read_text()
+    assert [name for name in sorted(variables.SETTINGS) if f"`{name}`" not in text] == []
 
 
 def test_no_retired_name_is_still_read():
