@@ -62,8 +62,9 @@ check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests 
 	tools/lint_content.sh
 	pytest $(EVERY_CORE) --junit-xml=build/junit-unit.xml
 
-sanity: setup ## Check the collection by ansible-test (a minute or two)
+sanity: setup ## Check the collection by ansible-test, and run its unit tests by it (two or three minutes)
 	python -m tools.collection.sanity
+	python -m tools.collection.units
 
 docs: setup ## Make the documentation as a site: build/site/index.html
 	@python -m tools.site

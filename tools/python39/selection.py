@@ -23,6 +23,7 @@ LEFT_OUT = {
     f"{UNIT}/policy/test_policy_page.py": CONTROLLER,
     f"{UNIT}/workspace": CONTROLLER,
     f"{UNIT}/lab": DEVELOPER,
+    f"{UNIT}/test_ansible_units.py": DEVELOPER,
     f"{UNIT}/test_artifact.py": DEVELOPER,
     f"{UNIT}/test_bench.py": DEVELOPER,
     f"{UNIT}/test_bench_fleet.py": DEVELOPER,
@@ -35,6 +36,7 @@ LEFT_OUT = {
     f"{UNIT}/test_metrics_page.py": DEVELOPER,
     f"{UNIT}/test_python39.py": DEVELOPER,
     f"{UNIT}/test_reasons_page.py": DEVELOPER,
+    f"{UNIT}/test_tutorial.py": DEVELOPER,
 }
 COLLECTION = "ansible_collections.tcmicro.fleet.plugins."
 ON_HOSTS = (f"{COLLECTION}modules", f"{COLLECTION}module_utils")
