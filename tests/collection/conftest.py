@@ -16,6 +16,7 @@ import pytest
 from tools.collection.__main__ import build
 
 VERSION = "9.8.7"
+LIMIT_S = 300
 # Site packages without their .pth files, of which one leads to the checkout.
 ALONE = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); sys.argv[0] = sys.argv.pop(1); "
@@ -60,7 +61,7 @@ class Installed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=LIMIT_S,
         )
 
 
