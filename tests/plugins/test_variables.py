@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tools.collection.stage import FLEET
 
 ROLES = [path for path in sorted((ROOT / "roles").iterdir()) if not path.name.startswith("lab")]
 PLAYBOOKS = [path for path in (ROOT / "playbooks").glob("*.yml") if not path.name.startswith("lab")]
+OF_HOSTS = re.compile(r"per_host\(hostvars, '(\w+)'\)")
 OPTIONS = {name for role in ROLES for name in specs_of(role.name)}
 
 
@@ -89,6 +91,7 @@ def test_settings_are_what_is_read_and_is_no_option():
         set(hosts.VARIABLES) | set(PLACES.values()) | {"tcmicro_addresses", "tcmicro_labels"}
     )
     in_plays = {name for path in PLAYBOOKS for name in reads(f"playbooks/{path.name}").free}
+    in_plays |= {name for path in files() for name in OF_HOSTS.findall(path.read_text())}
     in_defaults = {name for role in ROLES for name in reads_of_defaults(role)}
     read = ours(inventory | in_plays | in_defaults)
     assert read - OPTIONS - variables.FACTS == variables.SETTINGS
@@ -110,5 +113,5 @@ def test_every_playbook_begins_with_it_and_what_goes_back_only_warns(path):
     task = (play.get("pre_tasks") or play["tasks"])[0]
     given = task["tcmicro.fleet.variables"] or {}
     assert task["run_once"]
-    lenient = path.stem in ("rollback", "status", "uninstall")
+    lenient = path.stem in ("pull_status", "rollback", "status", "uninstall")
     assert given == ({"refuse": False} if lenient else {})

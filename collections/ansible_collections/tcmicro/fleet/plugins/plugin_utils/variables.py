@@ -17,6 +17,8 @@ SETTINGS = frozenset(
         *("tcmicro_role", "tcmicro_class", "tcmicro_change_windows"),
         *("tcmicro_policies", "tcmicro_artifacts_dir", "tcmicro_bundles_dir"),
         *("tcmicro_rollouts_dir", "tcmicro_state_file"),
+        *("tcmicro_pull_mirror", "tcmicro_pull_ca", "tcmicro_pull_confirm"),
+        *("tcmicro_pull_directory", "tcmicro_pull_valid_s", "tcmicro_pull_grace_s"),
         *("tcmicro_release_keys", "tcmicro_policy_keys", "tcmicro_allow_unsigned"),
         *("tcmicro_notify_webhook", "tcmicro_notify_command"),
     )
@@ -36,6 +38,9 @@ FACTS = frozenset(
         *("tcmicro_plan", "tcmicro_preflight", "tcmicro_prerequisites", "tcmicro_report"),
         *("tcmicro_policy_change", "tcmicro_policy_fetched"),
         *("tcmicro_policy_kept", "tcmicro_policy_staged"),
+        *("tcmicro_policy_pull_removed", "tcmicro_policy_pull_service"),
+        *("tcmicro_policy_pull_started", "tcmicro_policy_pull_timer"),
+        *("tcmicro_published", "tcmicro_pulled", "tcmicro_pulls"),
         *("tcmicro_rollback_after", "tcmicro_rollback_done", "tcmicro_rollback_fetched"),
         *("tcmicro_rollback_reverted", "tcmicro_rollback_unstaged"),
         *("tcmicro_rollout", "tcmicro_seen", "tcmicro_status", "tcmicro_step", "tcmicro_waves"),
