@@ -170,7 +170,8 @@ def test_packets_of_every_kind_of_link_are_judged_once(host, world, kind):
             assert not udp(world.peer, near, SERVICE, source=third)
             assert not tcp(world.peer, near, 22, source=far)
             port = exchange(world.peer, near, far, 5)
-            [flow] = [s for s in host.sessions() if s.remote_port == port]
+            sessions = [s for s in host.sessions() if s.protocol == socket.IPPROTO_UDP]
+            [flow] = [s for s in sessions if s.remote_port == port]
             assert (str(flow.local), str(flow.remote), flow.packets) == (near, far, (5, 5))
     assert host.attachments.repairs == {}
 

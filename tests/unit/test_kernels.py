@@ -224,7 +224,7 @@ def test_results_are_what_the_guest_packed():
     }
 
 
-@pytest.mark.parametrize("archive", [b"", b"\x1f\x8b\x08", packed(junit="x" * 5000)[:40]])
+@pytest.mark.parametrize("archive", [b"", b"\x1f\x8b\x08", packed(junit="x" * 5000)[:40]], ids=len)
 def test_a_guest_without_whole_results_shows_the_end_of_its_console(archive):
     with pytest.raises(
         ToolError,

@@ -9,6 +9,8 @@ mkdir -p /dev/pts /run/results /tmp
 mount -t devpts devpts /dev/pts
 mount -t bpf bpf /sys/fs/bpf
 ip link set lo up
+# a namespace of a test has the links that the test made, whatever tunnels another one loaded the module of
+echo 1 >/proc/sys/net/core/fb_tunnels_only_for_init_net
 modprobe tun # makes /dev/net/tun; nobody else does here
 
 # shellcheck source=/dev/null
