@@ -23,6 +23,7 @@ PLAYBOOKS = {
     "lab": "acts on the developer's machine: test_lab.py has its check mode",
     "lab_vm": "acts on the developer's machine, by the module of lab",
     "monitoring": "tests/fleet/test_monitoring.py has its check mode",
+    "grafana": "tests/monitoring/test_grafana.py",
     "pull": "tests/fleet/test_pull.py",
     "pull_hosts": "tests/fleet/test_pull.py",
     "pull_status": "changes nothing: it looks, and holds it against files of the controller",

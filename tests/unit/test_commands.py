@@ -32,8 +32,8 @@ def listed() -> dict[str, str]:
 
 
 def test_help_lists_every_target_with_one_line(listed):
-    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(phony[1].split())
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(set(targets) - {"needs-root"})
 
 
 @pytest.mark.parametrize("command", PROMISED)

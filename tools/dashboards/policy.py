@@ -163,11 +163,35 @@ LISTS = (
     ),
 )
 
+PULLS = (
+    Chart(
+        Kind.LINES,
+        "What the last pull came to",
+        "Hosts that fetch their policy from a mirror, by what their last pull came to; nothing where none does.",
+        "none",
+        several({"{{result}}": "sum by (result) (tc_micro_pull_result{of})"}),
+    ),
+    Chart(
+        Kind.TABLE,
+        "Longest without a pull",
+        "The twenty hosts whose timer looked at the mirror longest ago.",
+        "dateTimeFromNow",
+        (Query("bottomk(20, tc_micro_pull_last_timestamp_seconds{of}) * 1000", "looked"),),
+    ),
+    Chart(
+        Kind.TABLE,
+        "Longest behind their pointer",
+        "The twenty hosts that ran what the mirror names longest ago.",
+        "dateTimeFromNow",
+        (Query("bottomk(20, tc_micro_pull_last_well_timestamp_seconds{of}) * 1000", "well"),),
+    ),
+)
+
 BOARD = Board(
     "policy",
     "tcmicro / Policy",
     "What policies do: rules and their use, what they refuse or would refuse, what ends soon.",
     (*NOW, *OVER_TIME),
-    (Row("Lists", LISTS),),
+    (Row("Lists", LISTS), Row("Hosts that pull", PULLS)),
     (BUILT,),
 )
