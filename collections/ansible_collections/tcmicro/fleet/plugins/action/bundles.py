@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import whole_file
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 
 from tcmicro_agent.errors import PolicyError
@@ -77,14 +76,4 @@ def _write(path: Path, content: bytes) -> None:
     """Whole or not at all; a file that is there already is left alone."""
     if path.is_file() and path.read_bytes() == content:
         return
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    whole_file.write(path, content)

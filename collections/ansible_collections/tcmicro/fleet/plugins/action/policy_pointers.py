@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import pointers, signatures
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
+    pointers,
+    signatures,
+    whole_file,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.pointers import (
     PointerError,
@@ -123,7 +125,7 @@ class Mirror:
             return wanted, "unchanged"
         if self._write:
             for path, content in pointers.files(wanted, bundle.read_bytes(), self._sign).items():
-                _replace(self._directory / path, content)
+                whole_file.write(self._directory / path, content)
             if before and before.digest != wanted.digest:
                 self._forget(before.digest)
         same = before is not None and before.serial == wanted.serial
@@ -138,19 +140,3 @@ class Mirror:
         path = pointer.bundle_path(digest)
         for name in (path, f"{path}.sig"):
             (self._directory / name).unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Whole or not at all, and for the web server to read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
