@@ -1,6 +1,6 @@
 """`tc-micro` of a controller that has the collection alone: rollouts and policy files, nothing of a host.
 
-The collection carries what is imported here; its `bin/tc-micro` runs it.
+The collection carries what is imported here; its `scripts/tc-micro` runs it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def command(installed):
         packages = sysconfig.get_path("purelib")  # as a path of its own: no .pth file in it counts
         known = {"PATH": "/usr/bin:/bin", "PYTHONPATH": packages, "HOME": str(installed.place)}
         return subprocess.run(
-            [str(program or installed.fleet / "bin/tc-micro"), *words],
+            [str(program or installed.fleet / "scripts/tc-micro"), *words],
             cwd=installed.work,
             env={"ANSIBLE_LOCAL_TEMP": str(installed.place), **known, **environment},
             capture_output=True,
@@ -61,7 +61,7 @@ def test_missing_journal_is_said(command):
 
 
 def test_link_to_it_works_from_anywhere(command, installed, tmp_path):
-    os.symlink(installed.fleet / "bin/tc-micro", tmp_path / "tc-micro")
+    os.symlink(installed.fleet / "scripts/tc-micro", tmp_path / "tc-micro")
     done = command("--version", program=tmp_path / "tc-micro")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("tc-micro ")

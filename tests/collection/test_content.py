@@ -20,7 +20,7 @@ from tools.process import ToolError
 
 TOP = {
     *("CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs"),
-    *("bin", "meta", "monitoring", "playbooks", "plugins", "roles"),
+    *("meta", "monitoring", "playbooks", "plugins", "roles", "scripts"),
 }
 ROLES = {"tcmicro_agent", "tcmicro_gate", "tcmicro_policy", "tcmicro_rollback"}
 PLAYBOOKS = {"canary", "deploy", "plan", "policy", "rollback", "status", "take_back", "uninstall"}
@@ -138,7 +138,7 @@ def leads(page, link, content):
 def test_programs_may_be_run_and_nothing_else(tarball):
     with tarfile.open(tarball) as tar:
         runnable = [info.name for info in tar if info.isfile() and info.mode & 0o111]
-    assert runnable == ["bin/tc-micro"]
+    assert runnable == ["scripts/tc-micro"]
 
 
 def test_relative_import_in_the_package_is_refused(tmp_path):

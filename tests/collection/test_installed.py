@@ -83,7 +83,7 @@ def test_package_that_is_carried_goes_before_another_one(installed, tmp_path):
     other = tmp_path / "tcmicro_agent"
     other.mkdir()
     (other / "__init__.py").write_text("raise ImportError('the other one')\n")
-    (installed.work / "policies").mkdir()
+    (installed.work / "policies").mkdir(exist_ok=True)
     (installed.work / "policies/fleet.yml").write_text(POLICY.format(port=22))
     (installed.work / "one.yml").write_text(
         "tcmicro: {hosts: {h1: {tcmicro_addresses: [10.0.0.1]}}}\n"
@@ -128,8 +128,8 @@ def test_release_goes_through_its_waves(fleet):
     assert done.code == 0, done.output
     assert set(fleet.releases().values()) == {NEW}
     assert not list(fleet.installed.fleet.rglob("*.db")), "a journal inside the collection"
-    argv = [str(fleet.installed.fleet / "bin/tc-micro"), "rollout", "list", "--json"]
+    argv = [str(fleet.installed.fleet / "scripts/tc-micro"), "rollout", "list", "--json"]
     listed = subprocess.run(
         [*argv, "--dir", str(fleet.rollouts)], capture_output=True, text=True, timeout=60
     )
-    assert [r["state"] for r in json.loads(listed.stdout)["rollouts"]] == ["succeeded"]
+    assert [r["state"] for r in json.loads(listed.stdout)["rollouts"]] == ["done"]

@@ -11,7 +11,7 @@ from tools.process import ToolError
 PACKAGE = "tcmicro_agent"
 # Sent to hosts as text (plugins/action/prerequisites.py, plugin_utils/signatures.py), so nothing imports them.
 TEXTS = (f"{PACKAGE}.preflight", f"{PACKAGE}.verify")
-# Run by bin/tc-micro of the collection, which imports what is in this room by name.
+# Run by scripts/tc-micro of the collection, which imports what is in this room by name.
 COMMAND, ROOM = f"{PACKAGE}.cli.controller", f"{PACKAGE}/workspace"
 
 

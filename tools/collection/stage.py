@@ -12,7 +12,7 @@ from tools.process import ToolError
 
 FLEET = Path("collections/ansible_collections/tcmicro/fleet")
 VENDORED = "plugins/plugin_utils/_vendor"
-PROGRAMS = "bin/"
+PROGRAMS = "scripts/"
 # Of the developer's machine alone.
 NOT_SHIPPED = ("roles/lab", "playbooks/lab", "tests/output/")
 USELESS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
