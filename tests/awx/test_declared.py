@@ -50,7 +50,11 @@ def specification(awx_collections):
     sys.path.remove(str(awx_collections))
 
 
-@pytest.mark.parametrize(("module", "name", "handed"), list(lists()), ids=lambda x: str(x)[:40])
+def shown(value) -> str:
+    return str(sorted(value) if isinstance(value, set) else value)[:40]
+
+
+@pytest.mark.parametrize(("module", "name", "handed"), list(lists()), ids=shown)
 def test_declared_things_are_options_of_the_module(specification, declared, module, name, handed):
     spec = specification(module)
     assert handed <= set(spec)

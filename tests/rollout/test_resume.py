@@ -101,6 +101,11 @@ def somebody_else(fleet):
     return killed, go_on(fleet)
 
 
+def bake_unwatched(fleet):
+    killed = fleet.canary("-e", "bake=1", FAKE_CUT="after 5")
+    return killed, go_on(fleet)
+
+
 MOMENTS = [("h1", "apply"), ("h1", "applied"), ("h2", "applied"), ("h1", "keep"), ("h2", "kept")]
 BACK_MOMENTS = [("h1", "back"), ("h1", "went back"), ("h2", "back")]
 SCENARIOS = {
@@ -113,6 +118,7 @@ SCENARIOS = {
     "lost twice": lost_twice,
     "too little left": too_little_left,
     "somebody else": somebody_else,
+    "bake unwatched": bake_unwatched,
 }
 
 
@@ -162,7 +168,7 @@ def test_controller_that_dies_while_a_host_acts_is_followed_by_one_that_asks_it(
 
 def test_bake_begins_anew_where_nobody_watched(after):
     """Killed after the hosts were changed: the one that follows bakes them, though it changes none of them."""
-    _, resumed = after("after 5")
+    _, (_, resumed) = after("bake unwatched")
     first = resumed.output.partition("PLAY [Change a wave]")[2].partition("PLAY [Change a wave]")[0]
     assert "Pausing for" in first
     assert "TASK [Keep the release]" in first
