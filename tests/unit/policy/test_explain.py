@@ -121,7 +121,7 @@ def followed(documents, refused, port):
     [rule] = [r for r in rules[name, refused.direction.value] if r["id"] == uid]
     holder = rule if edit.member in ("ports", *WAYS.values()) else None
     holder = holder or rule[WAYS[refused.direction.value]][edit.peer]
-    holder[edit.member].append(yaml.safe_load(edit.value))
+    holder.setdefault(edit.member, []).append(yaml.safe_load(edit.value))  # or, beside addressSets
     return edited
 
 
