@@ -35,8 +35,7 @@ def name_of(path) -> str:
 def imported() -> dict[str, str]:
     """By name, the file it came from, or why it did not."""
     argv = [sys.executable, "-c", IMPORT, *map(name_of, FILES)]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "collections")])
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
