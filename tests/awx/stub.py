@@ -9,12 +9,13 @@ read: id, type, url, related, summary_fields. Nothing else of AWX is here; no jo
 from __future__ import annotations
 
 import json
-import threading
 from collections import defaultdict
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.rest_server import JsonAnswers, JsonServer
 
 SECRET = "$encrypted$"
 KINDS = {
@@ -193,7 +194,7 @@ def shown(item: Object) -> Object:
     return {**item, "inputs": {**item["inputs"], **dict.fromkeys(secret, SECRET)}}
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonAnswers, BaseHTTPRequestHandler):
     """One request; the state hangs at the server."""
 
     server: Stub
@@ -267,17 +268,6 @@ class Handler(BaseHTTPRequestHandler):
         kind, number = words
         return 200, shown(state.change(kind, int(number), body))
 
-    def _send(self, code: int, document: Any) -> None:
-        text = b"" if document is None else json.dumps(document).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 def page(items: list[Object]) -> Object:
     return {"count": len(items), "next": None, "results": items}
@@ -286,24 +276,9 @@ def page(items: list[Object]) -> Object:
 TOKEN = "token-of-the-stub"
 
 
-class Stub(ThreadingHTTPServer):
+class Stub(JsonServer):
     """Serves on a free port of the loopback from `with` to its end."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.state = State()
-        self.turn = threading.Lock()
-
-    def __enter__(self) -> Stub:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.shutdown()
-        self.server_close()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"

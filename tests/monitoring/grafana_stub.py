@@ -7,16 +7,17 @@ there and a dashboard for a folder that is not. Nothing is drawn.
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.rest_server import JsonAnswers, JsonServer
 
 TOKEN = "glsa_token-of-the-stub"
 
 Answer = tuple[int, dict[str, Any]]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonAnswers, BaseHTTPRequestHandler):
     server: Grafana
 
     def do_GET(self) -> None:
@@ -66,38 +67,12 @@ class Handler(BaseHTTPRequestHandler):
         self.server.dashboards[uid] = {"dashboard": kept, "meta": {"folderUid": folder}}
         return 200, {"uid": uid, "status": "success", "version": version}
 
-    def _send(self, code: int, document: dict[str, Any]) -> None:
-        text = json.dumps(document).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-class Grafana(ThreadingHTTPServer):
+class Grafana(JsonServer):
     """Serves on a free port of the loopback from `with` to its end."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.folders: dict[str, str] = {}
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.written: list[str] = []
-        self.turn = threading.Lock()
-
-    def __enter__(self) -> Grafana:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.shutdown()
-        self.server_close()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"

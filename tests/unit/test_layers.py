@@ -211,6 +211,7 @@ ROOMS = {
     f"{FLEET}.plugin_utils.drill.preparing": Room((f"{FLEET}.plugin_utils", *agent("signing"))),
     f"{FLEET}.plugin_utils.journal": Room((f"{FLEET}.plugin_utils",)),
     f"{FLEET}.plugin_utils.notify": Room(),
+    f"{FLEET}.plugin_utils.vault": Room(),
     f"{FLEET}.plugin_utils.whole_file": Room(),
     f"{FLEET}.plugin_utils.once": Room(("ansible",)),
     **dict.fromkeys(

@@ -19,7 +19,12 @@ from ansible.errors import (
     AnsibleError,
 )
 from ansible.plugins.action import ActionBase
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils import prober, probes, signatures
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
+    prober,
+    probes,
+    signatures,
+    vault,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.confirmation import (
     Clock,
     ConnectionLostError,
@@ -95,18 +100,10 @@ class ActionModule(ActionBase):
             return ""
         valid_s = validity(self._task.args.get("valid_s", DAY_S))
         try:
-            sign = signatures.signer(self._read(path), path)
+            sign = signatures.signer(vault.read(self._loader, path), path)
             return signatures.policy_signature(digest, host, int(time.time()), valid_s, sign)
         except (OSError, AnsibleError, signatures.SigningError) as exc:
             raise AnsibleActionFail(f"signing_key: {exc}") from exc
-
-    def _read(self, path: str) -> bytes:
-        """A file on the controller, opened if it is in a vault."""
-        plain = self._loader.get_real_file(path)
-        try:
-            return Path(plain).read_bytes()
-        finally:
-            self._loader.cleanup_tmp_file(plain)
 
     def _apply(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """A host that was never reached is unreachable; one that fell silent under the policy is not."""

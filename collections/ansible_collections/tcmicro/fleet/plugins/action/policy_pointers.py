@@ -15,6 +15,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
     pointers,
     signatures,
+    vault,
     whole_file,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.once import OnceAction
@@ -50,7 +51,7 @@ class ActionModule(OnceAction):
         if problems := request.problems():
             raise PointerError("\n".join(problems))
         confirm = pointers.confirmations(args["hosts"], args["confirm"])
-        sign = signatures.signer(self._read(args["signing_key"]), args["signing_key"])
+        sign = signatures.signer(vault.read(self._loader, args["signing_key"]), args["signing_key"])
         mirror = Mirror(Path(args["mirror"]), sign, write=not self._task.check_mode)
         with mirror.locked():
             done = {
@@ -60,14 +61,6 @@ class ActionModule(OnceAction):
                 for host in args["hosts"]
             }
         return _result(done)
-
-    def _read(self, path: str) -> bytes:
-        """The key, opened if it is in a vault."""
-        plain = self._loader.get_real_file(path)
-        try:
-            return Path(plain).read_bytes()
-        finally:
-            self._loader.cleanup_tmp_file(plain)
 
 
 def _bundle(args: dict[str, Any], host: str) -> Path:
