@@ -18,6 +18,7 @@ DECLARED = yaml.safe_load((ROOT / "awx/vars/templates.yml").read_text())
 TEMPLATES = {template["name"]: template for template in DECLARED["controller_templates"]}
 WORKFLOW_JOB = 7
 OWN = f"awx-{WORKFLOW_JOB}"
+FAILED = ("runner_on_failed", "runner_on_unreachable", "error")
 LIMIT_S = 900  # for a machine that is busy with something else
 TYPES = {"integer": int, "text": str, "multiplechoice": str}
 
@@ -33,6 +34,9 @@ class Job:
 
     def says(self, text: str) -> bool:
         return any(text in " ".join(event["stdout"].split()) for event in self.events)
+
+    def failures(self) -> str:
+        return "\n".join(e["stdout"] for e in self.events if e["event"] in FAILED) or "none told"
 
     def kinds(self) -> set[str]:
         return {event["event"] for event in self.events}

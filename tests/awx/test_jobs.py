@@ -144,7 +144,7 @@ def test_canary_that_fails_is_taken_back_and_the_workflow_fails(after):
 
 def test_denied_approval_takes_the_canary_back(after):
     fleet, back = after("denied")
-    assert back.status == "successful", back
+    assert back.status == "successful", back.failures()
     assert fleet.releases() == dict.fromkeys(HOSTS, OLD)
     assert fleet.touched() == ["h1", "h2"]
 
@@ -154,7 +154,7 @@ def test_job_that_is_cancelled_is_taken_back_by_the_next_node(after):
     assert job.status == "canceled"
     assert "playbook_on_stats" not in job.kinds()  # it was killed; no play ended
     assert waiting == ["h1", "h2"]
-    assert back.status == "successful"
+    assert back.status == "successful", back.failures()
     assert fleet.releases() == dict.fromkeys(HOSTS, OLD)
     assert fleet.waiting() == []
     assert fleet.journal("SELECT id, state FROM rollouts") == [(OWN, "back")]
@@ -178,7 +178,7 @@ def test_job_that_is_cancelled_is_gone_on_with_and_later_taken_back_by_people(af
 def test_job_that_is_cancelled_before_it_began_takes_nobody_back(after):
     fleet, (job, back) = after("cancelled_early")
     assert job.status == "canceled"
-    assert back.status == "successful"
+    assert back.status == "successful", back.failures()
     assert back.says(f"nothing was begun as rollout {OWN}")
     assert fleet.touched() == []
 

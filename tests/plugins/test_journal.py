@@ -134,23 +134,49 @@ def test_second_controller_is_refused_while_the_first_lives(begun, controller):
 
 
 def test_lock_ends_with_its_controller(begun, controller):
+    """The holder sees the end of its controller a moment later; whoever follows waits for that."""
     controller.send_signal(signal.SIGKILL)
     controller.wait()
     follower = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        assert claimed_in_time(begun.directory, follower.pid) == begun.epoch + 1
+        assert Journal(begun.directory).claim(follower.pid) == begun.epoch + 1
     finally:
         follower.kill()
         follower.wait()
 
 
-def claimed_in_time(directory, pid):
-    """The holder sees the end of its controller a moment later."""
-    wait = subprocess.run(
-        ["flock", "--wait", "20", str(directory / "journal.lock"), "true"], check=False
-    )
-    assert wait.returncode == 0
-    return Journal(directory).claim(pid)
+def test_controller_that_has_ended_takes_no_turn(tmp_path, controller):
+    controller.kill()
+    for _ in range(2):  # not waited for yet, and gone for good
+        with pytest.raises(JournalError, match="the controller is gone"):
+            Journal(tmp_path).claim(controller.pid)
+        controller.wait()
+    assert Journal(tmp_path).claim(os.getpid()) == 1
+
+
+LEFT_BEHIND = """
+import multiprocessing, os, pathlib, sys, time
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import lock
+
+def task(controller):
+    while os.getppid() == controller:
+        time.sleep(0.01)
+    pathlib.Path(sys.argv[1]).write_text(str(lock.controller() == controller))
+
+multiprocessing.get_context("fork").Process(target=task, args=(os.getpid(),)).start()
+os._exit(0)
+"""
+
+
+def test_task_that_was_left_behind_is_not_of_whoever_adopts_it(tmp_path):
+    said = tmp_path / "said"
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", LEFT_BEHIND, said], check=True, env=found)
+    for _ in range(1000):
+        if said.exists() and said.read_text():
+            break
+        time.sleep(0.01)
+    assert said.read_text() == "True"
 
 
 def test_controller_of_an_earlier_epoch_writes_nothing_more(begun):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -27,7 +26,10 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.drill.faults import 
     ON_HOST,
     DrillRefused,
 )
-from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import denylist
+from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
+    denylist,
+    lock,
+)
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.database import NAME
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.export import export
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.journal import Journal
@@ -160,7 +162,7 @@ def forgive(directory: Path, rollout: str) -> None:
     """What was rolled out is not to blame for the fault that was planted."""
     journal = Journal(directory)
     try:
-        journal.claim(os.getppid())
+        journal.claim(lock.controller())
         denylist.forgive(journal, rollout)
     finally:
         journal.close()

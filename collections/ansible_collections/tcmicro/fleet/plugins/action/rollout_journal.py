@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import artifacts, tables, way_back
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal import (
     holding,
+    lock,
     opening,
     steps,
 )
@@ -71,7 +72,7 @@ class ActionModule(OnceAction):
 
     def _held(self, journal: Journal, given: dict[str, Any]) -> dict[str, Any]:
         """Wait while people hold the rollout, but not for ever, nor when the controller is gone."""
-        controller, hold = os.getppid(), holding.in_front(journal, given)
+        hold = holding.in_front(journal, given)
         end, told = time.monotonic() + given["patience_s"], ""
         while (answer := holding.hear(journal, hold))["next"] == "wait":
             if time.monotonic() > end:
@@ -83,8 +84,8 @@ class ActionModule(OnceAction):
                     f"held: {told} (tc-micro rollout resume|approve|abort {given['id']})"
                 )
             time.sleep(HEARING_S)
-            if os.getppid() != controller:
-                raise JournalError("the controller is gone; nothing more is done here")
+            if os.getppid() != lock.controller():
+                raise JournalError(lock.GONE)
         return answer
 
     def _open(self, step: str, where: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ class ActionModule(OnceAction):
         journal, problem = self._journal(directory, needed=step == "open")
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         try:
-            epoch = journal.claim(os.getppid())
+            epoch = journal.claim(lock.controller())
             opened = OPENINGS[step](journal, where, request, name)
             fence = journal.database.fence(epoch)
             known = {"directory": str(journal.directory), "epoch": epoch, "fence": fence}

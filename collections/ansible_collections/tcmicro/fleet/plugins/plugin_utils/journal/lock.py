@@ -10,21 +10,33 @@ take over; the epoch in the journal then keeps the first from writing anything m
 from __future__ import annotations
 
 import fcntl
+import multiprocessing
 import os
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.journal.states import JournalError
 
+GONE = "the controller is gone; nothing more is done here"
+MOMENT_S = 10.0
 HOLDER = (
     "import select, sys\np = select.poll()\np.register(int(sys.argv[1]), select.POLLIN)\np.poll()\n"
 )
 
 
+def controller() -> int:
+    """The process whose task this is, also where it has been killed since: the parent of what it left behind is init."""
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and parent.pid else os.getppid()
+
+
 def take(path: Path, controller: int) -> None:
-    """Hold the lock for as long as the process `controller` lives. Raises JournalError when another one holds it."""
-    watched = os.pidfd_open(controller)
+    """Hold the lock for as long as the process `controller` lives. Raises JournalError when another one holds it, or when
+    that process has ended."""
+    watched = _watch(controller)
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(lock, path)
@@ -43,12 +55,37 @@ def take(path: Path, controller: int) -> None:
         os.close(watched)
 
 
-def _lock(lock: int, path: Path) -> None:
+def _watch(controller: int) -> int:
+    """A descriptor that can be read from the moment on that the process ends."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode().strip() or "unknown"
-        raise JournalError(
-            f"another controller (process {holder}) holds {path}; nothing was changed. "
-            "Wait until it ends, or end it: hosts on trial go back by themselves"
-        ) from None
+        watched = os.pidfd_open(controller)
+    except ProcessLookupError:
+        raise JournalError(GONE) from None
+    if select.select([watched], [], [], 0)[0]:
+        os.close(watched)
+        raise JournalError(GONE)
+    return watched
+
+
+def _lock(lock: int, path: Path) -> None:
+    """A holder that has ended lets go in a moment; one that lives does not."""
+    end = time.monotonic() + MOMENT_S
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 32, 0).decode().strip() or "unknown"
+            if _lives(holder) or time.monotonic() > end:
+                raise JournalError(
+                    f"another controller (process {holder}) holds {path}; nothing was changed. "
+                    "Wait until it ends, or end it: hosts on trial go back by themselves"
+                ) from None
+            time.sleep(0.05)
+
+
+def _lives(holder: str) -> bool:
+    try:
+        os.close(_watch(int(holder)))
+    except (ValueError, JournalError):
+        return False
+    return True
