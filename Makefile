@@ -33,7 +33,7 @@ setup: ## Install what is missing: Debian packages and the pinned Python environ
 demo: needs-root setup ## Show the main job on a lab of 6 hosts, from nothing to protected and back (KEEP=1 leaves the lab up)
 	@python -m tools.demo $(if $(KEEP),--keep)
 
-test: needs-root check sanity docs artifact ## Run every test but test-kernels and test-python39 (root; over an hour)
+test: needs-root check sanity docs artifact ## Run every test but test-kernels, test-trace and test-python39 (root; over an hour)
 	pytest $(EVERY_CORE) tests/datapath --junit-xml=build/junit-datapath.xml
 	pytest $(EVERY_CORE) tests/rollout --junit-xml=build/junit-rollout.xml
 	pytest $(EVERY_CORE) tests/awx --junit-xml=build/junit-awx.xml
@@ -43,6 +43,9 @@ test: needs-root check sanity docs artifact ## Run every test but test-kernels a
 
 test-kernels: needs-root setup bpf ## Boot stock kernels 5.10, 6.1, 6.12 and run the datapath tests there (KERNEL=5.10, ACCEPT=1)
 	@python -m tools.kernels $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ACCEPT),--accept)
+
+test-trace: needs-root setup bpf ## Boot the same kernels with their headers and bcc, and trace flows and drops there (KERNEL=5.10)
+	@python -m tools.kernels --trace $(if $(KERNEL),--kernel $(KERNEL))
 
 test-python39: needs-root setup ## Run the unit tests of agent and modules with the Python 3.9 of a Debian 11 (three minutes)
 	@python -m tools.python39

@@ -63,17 +63,8 @@ def newest(journal: Journal, named: str) -> str:
 
 def listed(journal: Journal, number: int) -> list[dict[str, Any]]:
     """The newest rollouts, newest first."""
-    return [
-        {
-            "id": row["id"],
-            "subject": f"{row['kind']} {row['subject']}",
-            "state": row["state"],
-            "why": row["reason"],
-            "started": row["created"],
-            "ended": row["ended"],
-        }
-        for row in journal.recent(number)
-    ]
+    export = _collection("journal.export")
+    return [export.outline(dict(row)) for row in journal.recent(number)]
 
 
 def record(journal: Journal, rollout: str, reading: Reading | None = None) -> dict[str, Any]:

@@ -132,4 +132,4 @@ def test_release_goes_through_its_waves(fleet):
     listed = subprocess.run(
         [*argv, "--dir", str(fleet.rollouts)], capture_output=True, text=True, timeout=60
     )
-    assert [r["state"] for r in json.loads(listed.stdout)["rollouts"]] == ["done"]
+    assert [r["state"] for r in json.loads(listed.stdout)["rollouts"]] == ["succeeded"]

@@ -85,7 +85,7 @@ def test_nothing_can_be_said_to_a_rollout_that_is_over(fleet):
     assert "is done" in refused.stderr
     assert tc_micro(fleet, "show", "nobody").returncode == 3
     listed = json.loads(tc_micro(fleet, "list", "--json").stdout)["rollouts"]
-    assert [row["state"] for row in listed] == ["done"]
+    assert [row["state"] for row in listed] == ["succeeded"]
 
 
 def test_watch_tells_every_event_and_ends_with_the_rollout(fleet):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.kernels import boot, figures, image, outcome, packages
+from tools.kernels import boot, figures, headers, image, outcome, packages
 from tools.kernels.packages import Wanted
 from tools.process import ToolError
 
@@ -138,8 +138,9 @@ def test_a_distribution_that_is_not_installed_is_named():
 
 def test_the_userland_is_built_from_the_given_sources():
     argv = image.bootstrap_argv(
-        Path("/t"), "bookworm", ["deb http://a bookworm main"], ['A::b "1";']
+        Path("/t"), "bookworm", ["deb http://a bookworm main"], ['A::b "1";'], ["python3", "kmod"]
     )
+    assert "--include=python3,kmod" in argv
     assert argv[0] == "mmdebstrap"
     assert argv[-3:] == ["bookworm", "/t", "deb http://a bookworm main"]
     assert '--aptopt=A::b "1";' in argv
@@ -151,6 +152,21 @@ def test_archives_are_joined_in_order(tmp_path):
         part.write_text(part.name)
     image.join(parts, tmp_path / "all")
     assert (tmp_path / "all").read_text() == "ab"
+
+
+HEADERS = """Package: linux-headers-6.1.0-56-cloud-amd64
+Depends: linux-headers-6.1.0-56-common (= 6.1.192-2), linux-kbuild-6.1 (>= 6.1.192-2), linux-compiler-gcc-12-x86
+"""
+
+
+def test_headers_of_a_kernel_name_those_that_its_flavours_share():
+    kernel = "6.1.0-56-cloud-amd64"
+    assert headers.common(HEADERS, kernel) == ("linux-headers-6.1.0-56-common", "6.1.192-2")
+
+
+def test_a_kernel_that_its_archive_has_left_is_said_to_be_old():
+    with pytest.raises(ToolError, match="6.1.0-50.*make clean-kernels"):
+        headers.common("N: Unable to locate package", "6.1.0-50-cloud-amd64")
 
 
 # --- boot ---

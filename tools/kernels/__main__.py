@@ -1,4 +1,5 @@
-"""`make test-kernels`: the datapath tests and the verifier's counts on stock kernels of every supported age."""
+"""`make test-kernels`: the datapath tests and the verifier's counts on stock kernels of every supported age.
+`make test-trace`: what bcc compiles, on the same kernels with their headers."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.compile_bpf import OBJECT, compile_object
-from tools.kernels import boot, figures, image, outcome, packages, verifier
+from tools.kernels import boot, figures, headers, image, outcome, packages, verifier
 from tools.kernels.outcome import Outcome
 from tools.process import ToolError
 
@@ -33,6 +35,20 @@ REDUCED = (
     " random example was tried on the running kernel; one CPU, because guest time counts its instructions"
 )
 
+
+@dataclass(frozen=True)
+class Job:
+    """What guests are booted for, and what they have for it beside the kernel and the checkout."""
+
+    tests: tuple[str, ...]
+    memory_mb: int = boot.MEMORY
+    packages: tuple[str, ...] = ()
+    headers: bool = False
+
+
+DATAPATH = Job((TESTS,))
+TRACE = Job((f"{TESTS}/test_trace.py",), 3072, ("python3-bpfcc",), headers=True)
+
 begun = time.monotonic()
 
 
@@ -40,22 +56,27 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - begun:6.0f} s  {text}", flush=True)
 
 
-def settings(tests: list[str]) -> str:
+def settings(job: Job) -> str:
     """Shell lines for the guest's init."""
     values = {
         "CHECKOUT": str(ROOT),
-        "TESTS": " ".join(tests),
-        "TCM_GUEST": "1",
+        "TESTS": " ".join(job.tests),
+        "TCM_GUEST": ""
+        if job.headers
+        else "1",  # which leaves what the agent does to the running kernel
         "TCM_EXAMPLES_SCALE": EXAMPLES_SCALE,
+        "TCM_HEADERS": "1" if job.headers else "",
         "CI": os.environ.get("CI", ""),
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-def guest(kernel: packages.Kernel, parts: list[Path], baseline: figures.Baseline) -> Outcome:
+def guest(
+    kernel: packages.Kernel, job: Job, parts: list[Path], baseline: figures.Baseline
+) -> Outcome:
     """Boots one kernel and keeps its console and its test results below build/."""
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"run-{kernel.series}-") as work:
-        files = boot.Guest(Path(work))
+        files = boot.Guest(Path(work), job.memory_mb)
         image.join([parts[0], kernel.modules, *parts[1:]], files.initrd)
         say(f"{kernel.series}: boots {kernel.release} (package {kernel.version})")
         try:
@@ -73,24 +94,31 @@ def guest(kernel: packages.Kernel, parts: list[Path], baseline: figures.Baseline
     return judged
 
 
-def run(series: list[str], tests: list[str], baseline: figures.Baseline) -> list[Outcome]:
+def run(series: list[str], job: Job, baseline: figures.Baseline) -> list[Outcome]:
     """The running kernel's verifier, then every wanted guest."""
     running = outcome.of_verifier(json.dumps(verifier.measure(OBJECT)), baseline)
     say(f"{running.series}: verifier counts of the running kernel, {running.release}")
     CACHE.mkdir(exist_ok=True)
     wanted = [kernel for kernel in packages.WANTED if kernel.series in series]
     kernels = [packages.fetch(kernel, CACHE) for kernel in wanted]
-    userland = packages.userland(CACHE)
+    more = [
+        [headers.fetch(*pair)] if job.headers else [] for pair in zip(wanted, kernels, strict=True)
+    ]
+    userland = packages.userland(CACHE, job.packages)
     say(f"kernels and userland are in {CACHE.relative_to(ROOT)}/")
     for program in sorted((ROOT / TESTS).rglob("*.bpf.c")):
         compile_object(ROOT, BUILD / f"{program.stem}.o", str(program.relative_to(ROOT)))
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="checkout-") as work:
         checkout = Path(work) / "checkout.cpio"
-        image.checkout(ROOT, INIT, settings(tests), checkout)
+        image.checkout(ROOT, INIT, settings(job), checkout)
         with ThreadPoolExecutor(GUESTS) as pool:
-            parts = [userland, checkout]
+            parts = [[userland, *own, checkout] for own in more]
             try:
-                found = list(pool.map(lambda kernel: guest(kernel, parts, baseline), kernels))
+                guests = [
+                    pool.submit(guest, kernel, job, own, baseline)
+                    for kernel, own in zip(kernels, parts, strict=True)
+                ]
+                found = [each.result() for each in guests]
             finally:
                 boot.given_up.set()
     return [running, *found]
@@ -115,16 +143,20 @@ def main() -> int:
     known = [kernel.series for kernel in packages.WANTED]
     parser.add_argument("--kernel", action="append", choices=known, help="only this series")
     parser.add_argument("--accept", action="store_true", help="make the counts the new baseline")
-    parser.add_argument("tests", nargs="*", default=[TESTS])
+    parser.add_argument("--trace", action="store_true", help="test what bcc compiles")
+    parser.add_argument("tests", nargs="*", help="only these")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))  # no guest and no file stays behind
+    job = TRACE if options.trace else DATAPATH
+    if options.tests:
+        job = replace(job, tests=tuple(options.tests))
     baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     try:
         if platform.machine() != "x86_64":
             raise ToolError(f"this machine is {platform.machine()}, the stock kernels are amd64")
         limits = {} if options.accept else baseline
-        outcomes = run(options.kernel or known, options.tests, limits)
+        outcomes = run(options.kernel or known, job, limits)
     except ToolError as exc:
         print(f"test-kernels: {exc}", file=sys.stderr)
         return 1

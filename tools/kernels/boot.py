@@ -38,6 +38,7 @@ class Guest:
     """Files of one boot, all in one folder."""
 
     folder: Path
+    memory_mb: int = MEMORY
 
     @property
     def initrd(self) -> Path:
@@ -56,7 +57,7 @@ def argv(vmlinuz: Path, guest: Guest) -> list[str]:
     return [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-accel", "tcg,tb-size=512", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm"),
-        *("-cpu", "qemu64", "-smp", "1,maxcpus=2", "-m", str(MEMORY)),
+        *("-cpu", "qemu64", "-smp", "1,maxcpus=2", "-m", str(guest.memory_mb)),
         *("-kernel", str(vmlinuz), "-initrd", str(guest.initrd), "-append", COMMAND_LINE),
         *("-serial", f"file:{guest.console}", "-serial", f"file:{guest.results}"),
     ]

@@ -8,6 +8,7 @@ mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /run/results /tmp
 mount -t devpts devpts /dev/pts
 mount -t bpf bpf /sys/fs/bpf
+mount -t tracefs tracefs /sys/kernel/tracing
 ip link set lo up
 # a namespace of a test has the links that the test made, whatever tunnels another one loaded the module of
 echo 1 >/proc/sys/net/core/fb_tunnels_only_for_init_net

@@ -26,7 +26,10 @@ LEFT_OUT = (
     "./usr/lib/*/gconv",
 )
 # What of a checkout the tests read, and the distributions they import.
-CHECKOUT = ("tcmicro_agent", "tests", "tools", "bpf", "pyproject.toml")
+CHECKOUT = (
+    *("tcmicro_agent", "tests", "tools", "bpf", "pyproject.toml"),
+    "roles/tcmicro_drill/files",
+)
 DISTRIBUTIONS = ("pytest", "hypothesis", "prometheus-client", "pyroute2", "PyYAML")
 
 
@@ -49,11 +52,15 @@ def join(parts: Iterable[Path], target: Path) -> None:
 
 
 def bootstrap_argv(
-    target: Path, suite: str, sources: Iterable[str], options: Iterable[str]
+    target: Path,
+    suite: str,
+    sources: Iterable[str],
+    options: Iterable[str],
+    packages: Iterable[str],
 ) -> list[str]:
     return [
         *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory"),
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join(packages)}",
         *(f"--aptopt={line}" for line in options),
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNNEEDED),
         *(suite, str(target), *sources),
@@ -108,7 +115,7 @@ def checkout_files(root: Path) -> Iterator[Path]:
         path = root / name
         yield from path.rglob("*") if path.is_dir() else [path]
     yield from (root / "build").glob("*.bpf.o")
-    yield from (root / "build/trace").glob("*.bpf.o")
+    yield from (root / "build/trace").glob("*.[co]")
     yield root / ".venv/pyvenv.cfg"
     yield from (root / ".venv/lib").glob("python*/site-packages/tcmicro.pth")
     for found in distributions(DISTRIBUTIONS):

@@ -13,6 +13,7 @@ from pathlib import Path
 from roles.lab_host.module_utils.tcmicro_lab import apt
 from roles.lab_host.module_utils.tcmicro_lab.tree import apt_files
 from tools.kernels import image
+from tools.kernels.archive import Archive
 from tools.process import ToolError, run
 
 # What network programs and tests may ask for; drivers of hardware stay behind.
@@ -96,57 +97,40 @@ def own_suite() -> str:
     return found
 
 
+def main_sources(suite: str) -> tuple[str, ...]:
+    """Lines of a sources.list for a suite, from where the machine has its own."""
+    return sources(apt_files(), own_suite(), suite)
+
+
 def fetch(wanted: Wanted, cache: Path) -> Kernel:
     """The newest kernel of a series, once; `make clean-kernels` lets the next run look for a newer one."""
-    lines = sources(apt_files(), own_suite(), wanted.suite)
+    lines = main_sources(wanted.suite)
     folder = cache / f"linux-{wanted.series}-{identity(wanted, lines, MODULES, HARDWARE)}"
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as work:
-            name, version = _download(wanted, lines, Path(work))
+            archive = Archive(lines, Path(work) / "apt")
+            name, version = choose(archive.shown(wanted.package), wanted)
             draft = Path(work) / "done"
-            _unpack(next(Path(work).glob("*.deb")), draft)
+            _unpack(archive.download(f"{name}={version}"), draft)
             (draft / "package").write_text(f"{name.removeprefix('linux-image-')} {version}\n")
             draft.rename(folder)
     release, version = (folder / "package").read_text().split()
     return Kernel(wanted.series, release, version, folder)
 
 
-def userland(cache: Path) -> Path:
+def userland(cache: Path, more: tuple[str, ...] = ()) -> Path:
     """The archive of a Debian userland like this machine's, so that .venv fits; built once per list of packages."""
     suite = own_suite()
-    lines = sources(apt_files(), suite, suite)
-    target = cache / f"userland-{identity(suite, lines, image.PACKAGES, image.LEFT_OUT)}.cpio"
+    lines = main_sources(suite)
+    names = (*image.PACKAGES, *more)
+    target = cache / f"userland-{identity(suite, lines, names, image.LEFT_OUT)}.cpio"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=cache, prefix="userland-") as work:
             Path(work).chmod(0o755)  # apt downloads as a user of its own
             tree = Path(work) / "tree"
             options = apt.options(run(["apt-config", "dump"]))
-            image.userland(target, image.bootstrap_argv(tree, suite, lines, options), tree)
+            image.userland(target, image.bootstrap_argv(tree, suite, lines, options, names), tree)
     return target
-
-
-def _download(wanted: Wanted, lines: tuple[str, ...], work: Path) -> tuple[str, str]:
-    for name in ("lists/partial", "archives/partial"):
-        (work / name).mkdir(parents=True)
-    (work / "status").touch()
-    (work / "sources.list").write_text("".join(f"{line}\n" for line in lines))
-    settings = {
-        "Dir::Etc::sourcelist": work / "sources.list",
-        "Dir::Etc::sourceparts": "-",
-        "Dir::Etc::preferences": "-",
-        "Dir::Etc::preferencesparts": "-",
-        "Dir::State": work,
-        "Dir::State::status": work / "status",
-        "Dir::Cache": work,
-        "Acquire::Languages": "none",
-        "APT::Sandbox::User": "root",
-    }
-    options = [f"-o{name}={value}" for name, value in settings.items()]
-    run(["apt-get", *options, "-q", "update"])
-    shown = run(["apt-cache", *options, "show", "--no-all-versions", wanted.package])
-    name, version = choose(shown, wanted)
-    run(["apt-get", *options, "-q", "download", f"{name}={version}"], cwd=work)
-    return name, version
 
 
 def _unpack(package: Path, folder: Path) -> None:

@@ -41,12 +41,7 @@ def export(journal: Journal, rollout: str, reading: chain.Reading | None = None)
     return {
         "apiVersion": "tcmicro/v1",
         "kind": "RolloutRecord",
-        "id": record.id,
-        "subject": f"{record.kind} {record.subject}",
-        "state": STATES[record.state],
-        "why": record.reason or ("every wave passed" if record.state is Rollout.DONE else ""),
-        "started": record.created,
-        "ended": record.ended,
+        **outline(vars(record)),
         "plan": {**_planned(record), "fleet": len(record.hosts)},
         "waves": [_wave(record, number, events) for number in record.waves],
         "hosts": {host.host: _host(host) for host in record.hosts.values()},
@@ -55,6 +50,19 @@ def export(journal: Journal, rollout: str, reading: chain.Reading | None = None)
             {"time": event.time, "kind": event.kind, "text": event.text} for event in events
         ],
         "chain_ok": not reading.fault,
+    }
+
+
+def outline(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What lists and records both begin with, of a row of the table `rollouts` or of a Record's fields."""
+    state = Rollout(row["state"])
+    return {
+        "id": row["id"],
+        "subject": f"{row['kind']} {row['subject']}",
+        "state": STATES[state],
+        "why": row["reason"] or ("every wave passed" if state is Rollout.DONE else ""),
+        "started": row["created"],
+        "ended": row["ended"],
     }
 
 
