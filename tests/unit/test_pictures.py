@@ -41,6 +41,22 @@ def test_limit_is_drawn_only_where_values_come_near_it():
     assert not drawing.line_is_near(1, [])
 
 
+def line(name, *values):
+    return {"legendFormat": name}, {"metric": {}, "values": list(values)}
+
+
+def test_series_that_has_ended_is_no_latest_value():
+    old, new = line("0.1.0", [0, "1"]), line("0.1.1", [0, "0"], [15, "1"])
+    assert drawing.lasting([old, new]) == [new]
+    assert drawing.lasting([]) == []
+
+
+def test_highest_line_comes_first_and_nothing_is_left_out():
+    nothing, low, high = line("a", [0, "0"]), line("b", [0, "1"]), line("c", [0, "2"])
+    assert drawing.telling([nothing, low, high]) == [high, low]
+    assert drawing.telling([nothing]) == [nothing]
+
+
 def series(target):
     """Ten values, a quarter of a minute apart."""
     labels = {name: name for name in drawing.LABEL.findall(target.get("legendFormat", ""))}

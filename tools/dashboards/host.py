@@ -7,7 +7,7 @@ from tools.dashboards.chart import BUILT, HOST, STARTED, Board, Chart, Kind, Row
 NOW = (
     Chart(
         Kind.WORD,
-        "Enforces",
+        "Why it does not enforce",
         "none: it does. The other reasons, and what to do about them, are in docs/metrics.md.",
         "none",
         several({"{{reason}}": "tc_micro_enforcing_reason{of} == 1"}),

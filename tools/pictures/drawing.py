@@ -16,7 +16,7 @@ from matplotlib import dates, pyplot, ticker  # noqa: E402
 
 COLUMNS = 6
 WIDTH = 14.0  # inches
-HEIGHTS = {"stat": 1.1, "timeseries": 2.6}
+HEIGHTS = {"stat": 1.1, "timeseries": 2.8}
 DPI = 72
 MOST = 10  # lines of a chart
 LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -24,6 +24,7 @@ BAD, GOOD, PLAIN = "#c4162a", "#37872d", "#333333"
 
 Result = list[dict[str, Any]]  # of one query: series with `metric` and `values`
 Panel = Mapping[str, Any]
+Lines = list[tuple[Mapping[str, Any], dict[str, Any]]]  # the target and one series of it
 
 
 def draw(title: str, panels: Sequence[tuple[Panel, list[Result]]], path: Path) -> None:
@@ -45,21 +46,23 @@ def draw(title: str, panels: Sequence[tuple[Panel, list[Result]]], path: Path) -
 
 
 def _stat(axes: Any, panel: Panel, results: list[Result]) -> None:
-    """The latest value, or the name of what holds."""
+    """The latest value, or the name of what holds; of several values each with its name."""
     found = [
         (legend(target, series["metric"]), float(series["values"][-1][1]))
-        for target, series in _lines(panel, results)
+        for target, series in lasting(_lines(panel, results))
     ]
     words = panel["options"].get("textMode") == "name"
-    shown = [name if words else shown_as(value, _unit(panel)) for name, value in found]
+    values = [shown_as(value, _unit(panel)) for _, value in found]
+    named = [f"{name} {value}" for (name, _), value in zip(found, values, strict=True)]
+    shown = [name for name, _ in found] if words else named if len(found) > 1 else values
     color = PLAIN if words or not found else _color(panel, found[0][1])
     axes.set_axis_off()
     axes.set_title(panel["title"], fontsize=9, loc="left")
-    axes.text(0.5, 0.4, "  ".join(shown) or "–", ha="center", va="center", fontsize=16, color=color)
+    axes.text(0, 0.4, "\n".join(shown) or "–", va="center", fontsize=16 - len(shown), color=color)
 
 
 def _chart(axes: Any, panel: Panel, results: list[Result]) -> None:
-    lines = _lines(panel, results)[:MOST]
+    lines = telling(_lines(panel, results))[:MOST]
     labels = [legend(target, series["metric"]) for target, series in lines]
     points = [[(datetime.fromtimestamp(t), float(v)) for t, v in s["values"]] for _, s in lines]
     for label, line in zip(labels, points, strict=True):
@@ -75,7 +78,24 @@ def _chart(axes: Any, panel: Panel, results: list[Result]) -> None:
     unit = _unit(panel)
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: shown_as(value, unit)))
     if labels:
-        axes.legend(fontsize=7, loc="upper left", ncols=2, framealpha=0.6)
+        place = {"loc": "upper left", "bbox_to_anchor": (-0.05, -0.07), "ncols": 5}
+        axes.legend(fontsize=7, frameon=False, handlelength=1.2, columnspacing=1, **place)
+    else:
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "no data", ha="center", transform=axes.transAxes, color=PLAIN)
+
+
+def lasting(lines: Lines) -> Lines:
+    """Without what had ended before the others did."""
+    last = max((series["values"][-1][0] for _, series in lines), default=0)
+    return [line for line in lines if line[1]["values"][-1][0] == last]
+
+
+def telling(lines: Lines) -> Lines:
+    """The highest first, without those that are nothing all the time, unless all of them are."""
+    tops = {n: max(float(v) for _, v in series["values"]) for n, (_, series) in enumerate(lines)}
+    order = sorted(tops, key=lambda n: -tops[n])
+    return [lines[n] for n in order if tops[n] or not any(tops.values())]
 
 
 def line_is_near(limit: float, points: list[list[tuple[datetime, float]]]) -> bool:
@@ -83,7 +103,7 @@ def line_is_near(limit: float, points: list[list[tuple[datetime, float]]]) -> bo
     return limit <= 2 * max((value for line in points for _, value in line), default=0)
 
 
-def _lines(panel: Panel, results: list[Result]) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
+def _lines(panel: Panel, results: list[Result]) -> Lines:
     pairs = zip(panel["targets"], results, strict=True)
     return [(target, series) for target, found in pairs for series in found]
 
