@@ -46,7 +46,7 @@ class Listener:
             self.close()
             self._server = server
             server.admit(wanted, context)
-            server.start()
+            threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         elif self._server:
             self._server.admit(wanted, context)
         self._listening = wanted
@@ -57,7 +57,8 @@ class Listener:
 
     def close(self) -> None:
         if self._server:
-            self._server.end()
+            self._server.shutdown()
+            self._server.server_close()
         self._server = self._listening = None
 
     def _bind(self, wanted: Listening) -> _Server:
@@ -115,23 +116,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     def __init__(self, *arguments: Any) -> None:
         self._admission: tuple[Listening, ssl.SSLContext | None] = (Listening(), None)
         self._room = threading.Semaphore(AT_ONCE)
-        self._ended = False
-        self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
         super().__init__(*arguments)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def end(self) -> None:
-        self._ended = True
-        self.socket.shutdown(socket.SHUT_RDWR)  # which wakes whoever waits for a client
-        self._thread.join()
-        self.server_close()
-
-    def _serve(self) -> None:
-        """The library's own loop looks twice a second whether it should end, a quarter of what an idle agent does."""
-        while not self._ended:
-            self.handle_request()
 
     def admit(self, listening: Listening, context: ssl.SSLContext | None) -> None:
         self._admission = listening, context
