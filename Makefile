@@ -71,7 +71,7 @@ sanity: setup ## Check the collection by ansible-test, and run its unit tests by
 docs: setup ## Make the documentation as a site: build/site/index.html
 	@python -m tools.site
 
-tutorial: needs-root setup ## Type every command of docs/tutorial.md, from a clean clone of the last commit (a quarter of an hour)
+tutorial: needs-root setup ## Type every command of docs/tutorial.md, from a clean clone of the last commit (six minutes)
 	@python -m tools.tutorial
 
 format: setup ## Format the Python code, sort its imports, write the generated pages of docs/ and the dashboards anew

@@ -163,27 +163,34 @@ LISTS = (
     ),
 )
 
+WHO_PULLS = "tc_micro_pull_last_timestamp_seconds{of} > 0"
+WELL_AT = "tc_micro_pull_last_well_timestamp_seconds{of}"
 PULLS = (
     Chart(
         Kind.LINES,
         "What the last pull came to",
         "Hosts that fetch their policy from a mirror, by what their last pull came to; nothing where none does.",
         "none",
-        several({"{{result}}": "sum by (result) (tc_micro_pull_result{of})"}),
+        several(
+            {
+                "{{result}}": f"sum by (result) (tc_micro_pull_result{{of}} and on (instance) {WHO_PULLS})"
+            }
+        ),
+        alerts=("TcMicroPullBehind",),
     ),
     Chart(
         Kind.TABLE,
         "Longest without a pull",
         "The twenty hosts whose timer looked at the mirror longest ago.",
         "dateTimeFromNow",
-        (Query("bottomk(20, tc_micro_pull_last_timestamp_seconds{of}) * 1000", "looked"),),
+        (Query(f"bottomk(20, {WHO_PULLS}) * 1000", "looked"),),
     ),
     Chart(
         Kind.TABLE,
         "Longest behind their pointer",
         "The twenty hosts that ran what the mirror names longest ago.",
         "dateTimeFromNow",
-        (Query("bottomk(20, tc_micro_pull_last_well_timestamp_seconds{of}) * 1000", "well"),),
+        (Query(f"bottomk(20, {WELL_AT} and {WHO_PULLS}) * 1000", "well"),),
     ),
 )
 
