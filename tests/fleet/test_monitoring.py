@@ -14,29 +14,14 @@ import pytest
 
 from tests.certificates import Authority
 from tests.fleet import monitor as place
+from tests.fleet.conditions import CONDITIONS
 from tests.fleet.monitor import until
 from tools.dashboards import queries
 from tools.promtool import program
 
 pytestmark = pytest.mark.lab
 MONITOR = place.HOST
-UNIT = "tcmicro-agent.service"
 QUERY = f"{place.PROMETHEUS}/api/v1/query?query="
-
-# Against db1, bounded in number and time.
-CONNECTS = """
-import socket, time
-for _ in range(600):
-    with socket.socket() as s:
-        s.setblocking(False); s.connect_ex(("10.77.2.1", 5432)); time.sleep(0.005)
-"""
-DATAGRAMS = """
-import socket, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(3000):
-    s.sendto(b"x", ("10.77.2.1", 9)); time.sleep(0.005)
-"""
-
 
 STORE = "https://127.0.0.1:8428"
 STORE_FILES = "/run/tcmicro-test-store"
@@ -214,62 +199,20 @@ def test_samples_arrive_in_the_store(monitored, monitor, scene):
     assert monitor.status(url, **{**STORE_WAYS, "password": "wrong"}) == 401
 
 
-# What is done on a host, and the alert that it is to become there.
-CONDITIONS = (
-    ("web1", shlex.join(["python3", "-c", CONNECTS]), ("TcMicroSynFlood", "db1")),
-    (MONITOR, shlex.join(["python3", "-c", DATAGRAMS]), ("TcMicroDropRateHigh", "db1")),
-    ("web1", f"systemctl stop {UNIT}", ("TcMicroAgentDown", "web1")),
-    (
-        MONITOR,
-        f"echo '{{}}}}' > /etc/tcmicro/agent.json; systemctl reload {UNIT}",
-        ("TcMicroConfigRefused", MONITOR),
-    ),
-    (
-        "db1",
-        "tc-micro policy add --direction ingress --action deny --protocol udp --dst-port 9999 --ttl 15m",
-        ("TcMicroLocalRulesLinger", "db1"),
-    ),
-    (
-        "db1",
-        "find /sys/fs/bpf/tcmicro -name '*_ingress' -delete",
-        ("TcMicroHooksRemoved", "db1"),
-    ),
-    (
-        "db1",
-        f"for n in 1 2 3; do sleep 12; systemctl restart {UNIT}; done",
-        ("TcMicroAgentRestarting", "db1"),
-    ),
-    (
-        "db1",
-        """echo '{"mirror": "http://127.0.0.1:9"}' > /etc/tcmicro/pull.json; tc-micro policy pull; test $? = 1""",
-        ("TcMicroPullBehind", "db1"),
-    ),
-)
-FLEETING = {
-    "TcMicroSynFlood",
-    "TcMicroDropRateHigh",
-    "TcMicroHooksRemoved",
-    "TcMicroAgentRestarting",
-}
-
-
-def test_real_conditions_become_alerts_and_end_with_them(monitored, alerts, scene, configured, say):
-    caused = {pair for _, _, pair in CONDITIONS}
+def test_real_conditions_become_alerts_and_end_with_them(monitored, alerts, scene, say):
+    caused = set().union(*(condition.pairs for condition in CONDITIONS))
     assert not caused & alerts(), "something is wrong before anything was done"
-    for host, command, _ in CONDITIONS:
-        reply = scene.lab.ssh(host, command, timeout=120)
-        assert reply.ok, (command, reply.err)
+    for condition in CONDITIONS:
+        reply = scene.lab.ssh(condition.host, condition.command, timeout=120)
+        assert reply.ok, (condition, reply.err)
     begun = time.monotonic()
     until(lambda: caused <= alerts(), lambda: f"missing: {caused - alerts()}, there: {alerts()}")
-    say(f"{len(caused)} conditions are alerts after {time.monotonic() - begun:.0f} s")
-    scene.lab.ssh("web1", f"systemctl start {UNIT}")
-    [local] = scene.lab.agent("db1", "policy", "list", "--local")["local"]
-    scene.lab.agent("db1", "policy", "delete", local["id"])
-    assert (
-        configured("--limit", f"localhost,{MONITOR}").code == 0
-    )  # the configuration that the agent takes
-    scene.lab.ssh("db1", "rm /etc/tcmicro/pull.json /var/lib/tcmicro/pull.json")
-    ended = {pair for pair in caused if pair[0] not in FLEETING}  # those look back over minutes
+    say(f"{len(caused)} alerts after {time.monotonic() - begun:.0f} s: {sorted(caused)}")
+    undone = [condition for condition in CONDITIONS if condition.undo]
+    for condition in undone:
+        reply = scene.lab.ssh(condition.host, condition.undo)
+        assert reply.ok, (condition, reply.err)
+    ended = set().union(*(condition.pairs for condition in undone if not condition.lingers))
     until(lambda: not ended & alerts(), lambda: f"still there: {ended & alerts()}")
 
 

@@ -46,6 +46,13 @@ def test_lines_reach_from_before_the_change_to_the_end_of_the_bake():
     assert "canary" in plot(_series(line))
 
 
+def test_lines_have_the_unit_of_their_kind_or_their_own():
+    units = {name: line["unit"] for name, line in shown(seen()).items()}
+    assert units["denied packets"] == "a second"
+    assert units["retransmissions"] == "share"
+    assert units["round trips"] == "microseconds"
+
+
 def test_points_and_hosts_are_bounded(monkeypatch):
     monkeypatch.setattr(recorded, "STEP_S", 1)
     lines = shown(seen(wave=50, controls=1))

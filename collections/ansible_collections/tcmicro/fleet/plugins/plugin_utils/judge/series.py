@@ -46,7 +46,8 @@ def series(evidence: Evidence, gates: Gates, verdict: Verdict) -> list[Document]
             _lines(metric, evidence, gates, _first(group, named)) for group in (wave, controls)
         ]
         if lines[0]:
-            known = {"metric": metric.name, "unit": UNITS.get(metric.kind, ""), "changed_at": 0.0}
+            unit = metric.unit or UNITS.get(metric.kind, "")
+            known = {"metric": metric.name, "unit": unit, "changed_at": 0.0}
             found.append({**known, "canaries": lines[0], "controls": lines[1]})
     return found
 

@@ -105,6 +105,7 @@ class Metric:
     needs_s: int
     on_no_data: NoData
     mode: Mode
+    unit: str = ""  # in reports, where it is not that of its kind
 
     @property
     def enforced(self) -> bool:
@@ -203,6 +204,7 @@ def _metric(node: Node, problems: Problems) -> Metric:
         needs_s=_whole(doc, "needs_s", 0, 86_400, 0),
         on_no_data=doc.choice("on_no_data", NoData, NoData.FAIL),
         mode=doc.choice("mode", Mode, Mode.ENFORCE),
+        unit=doc.read("unit", text_of, "", ""),
     )
     doc.close()
     return found

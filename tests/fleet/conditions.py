@@ -1,0 +1,125 @@
+"""What is done to hosts of the lab so that alerts become true there, and how it is undone."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from tests.fleet.monitor import HOST as MONITOR
+
+UNIT = "tcmicro-agent.service"
+CONFIG, KEPT = "/etc/tcmicro/agent.json", "/etc/tcmicro/agent.kept"
+DENY = "tc-micro policy add --direction ingress --action deny --ttl 15m"
+LOCAL = "import json, sys; [print(rule['id']) for rule in json.load(sys.stdin)['local']]"
+IDS = f"$(tc-micro policy list --local --json | python3 -c {shlex.quote(LOCAL)})"
+UNDENY = f"for id in {IDS}; do tc-micro policy delete $id || exit; done"
+PUT_BACK = f"mv {KEPT} {CONFIG}; systemctl reload {UNIT}"
+
+NOWHERE = '{"mirror": "http://127.0.0.1:9"}'
+
+# Against db1, bounded in number and time.
+CONNECTS = """
+import socket, time
+for _ in range(600):
+    with socket.socket() as s:
+        s.setblocking(False); s.connect_ex(("10.77.2.1", 5432)); time.sleep(0.005)
+"""
+DATAGRAMS = """
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(6000):
+    s.sendto(b"x", ("10.77.2.1", 9)); time.sleep(0.005)
+"""
+FILL = f"""
+import json, pathlib
+path = pathlib.Path("{CONFIG}"); document = json.loads(path.read_text())
+more = [dict(protocol="udp", port=port, cidr="192.0.2.1/32") for port in range(1, 901)]
+document["failsafe"] = [*document.get("failsafe", ()), *more]
+pathlib.Path("{KEPT}").write_text(path.read_text()); path.write_text(json.dumps(document))
+"""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`alerts` become true on `at`, and end with `undo`; those without one, or that linger, look back over minutes."""
+
+    host: str
+    command: str
+    alerts: tuple[str, ...]
+    at: str
+    undo: str = ""
+    lingers: bool = False
+
+    @property
+    def pairs(self) -> set[tuple[str, str]]:
+        return {(alert, self.at) for alert in self.alerts}
+
+
+def python(program: str) -> str:
+    return shlex.join(["python3", "-c", program])
+
+
+CONDITIONS = (
+    Condition(host="web1", command=python(CONNECTS), alerts=("TcMicroSynFlood",), at="db1"),
+    Condition(
+        host=MONITOR,
+        command=python(DATAGRAMS),
+        alerts=("TcMicroDropRateHigh", "TcMicroCacheHitRateLow"),
+        at="db1",
+    ),
+    Condition(
+        host="web1",
+        command=f"systemctl stop {UNIT}",
+        alerts=("TcMicroAgentDown",),
+        at="web1",
+        undo=f"systemctl start {UNIT}",
+    ),
+    Condition(
+        host=MONITOR,
+        command=f"cp {CONFIG} {KEPT}; echo '{{}}}}' > {CONFIG}; systemctl reload {UNIT}",
+        alerts=("TcMicroConfigRefused", "TcMicroStepFailing"),
+        at=MONITOR,
+        undo=PUT_BACK,
+    ),
+    Condition(
+        host="db1",
+        command=f"{DENY} --protocol udp --dst-port 9999",
+        alerts=("TcMicroLocalRulesLinger", "TcMicroDrift"),
+        at="db1",
+        undo=UNDENY,
+    ),
+    Condition(
+        host="db1",
+        command="find /sys/fs/bpf/tcmicro -name '*_ingress' -delete",
+        alerts=("TcMicroHooksRemoved",),
+        at="db1",
+    ),
+    Condition(
+        host="db1",
+        command=f"for n in 1 2 3; do sleep 12; systemctl restart {UNIT}; done",
+        alerts=("TcMicroAgentRestarting",),
+        at="db1",
+    ),
+    Condition(
+        host="db1",
+        command=f"echo '{NOWHERE}' > /etc/tcmicro/pull.json; tc-micro policy pull; test $? = 1",
+        alerts=("TcMicroPullBehind",),
+        at="db1",
+        undo="rm /etc/tcmicro/pull.json /var/lib/tcmicro/pull.json",
+    ),
+    Condition(
+        host="db1",
+        command=f"{python(FILL)} && systemctl reload {UNIT}",
+        alerts=("TcMicroMapAlmostFull",),
+        at="db1",
+        undo=PUT_BACK,
+    ),
+    Condition(  # the way in of whoever tests is the failsafe's from here on
+        host="db1",
+        command=f"{DENY} --protocol tcp --dst-port 22",
+        alerts=("TcMicroFailsafeUsed",),
+        at="db1",
+        undo=UNDENY,
+        lingers=True,
+    ),
+)
