@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import subprocess
 import sys
@@ -16,14 +17,16 @@ LIMIT_S = 300
 
 
 def collections() -> Path:
-    """A folder for ANSIBLE_COLLECTIONS_PATH with this one collection; downloaded once for a lock."""
+    """A folder for ANSIBLE_COLLECTIONS_PATH with this one collection; downloaded once, also where two ask at a time."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     place = ROOT / "build" / f"awx-{digest}"
     place.parent.mkdir(exist_ok=True)
-    if not place.exists():
-        with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-            _take_out(_download(Path(folder)), Path(folder) / "made")
-            (Path(folder) / "made").rename(place)
+    with (place.parent / "awx.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+                _take_out(_download(Path(folder)), Path(folder) / "made")
+                (Path(folder) / "made").rename(place)
     return place
 
 
