@@ -84,9 +84,17 @@ CONDITIONS = (
     Condition(
         host="db1",
         command=f"{DENY} --protocol udp --dst-port 9999",
-        alerts=("TcMicroLocalRulesLinger", "TcMicroDrift"),
+        alerts=("TcMicroLocalRulesLinger",),
         at="db1",
         undo=UNDENY,
+    ),
+    Condition(  # the way in of whoever tests is the failsafe's from here on
+        host="db1",
+        command=f"{DENY} --protocol tcp --dst-port 22",
+        alerts=("TcMicroFailsafeUsed",),
+        at="db1",
+        undo=UNDENY,
+        lingers=True,
     ),
     Condition(
         host="db1",
@@ -113,13 +121,5 @@ CONDITIONS = (
         alerts=("TcMicroMapAlmostFull",),
         at="db1",
         undo=PUT_BACK,
-    ),
-    Condition(  # the way in of whoever tests is the failsafe's from here on
-        host="db1",
-        command=f"{DENY} --protocol tcp --dst-port 22",
-        alerts=("TcMicroFailsafeUsed",),
-        at="db1",
-        undo=UNDENY,
-        lingers=True,
     ),
 )
