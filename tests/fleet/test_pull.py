@@ -196,9 +196,13 @@ def test_what_is_damaged_is_refused_and_harmless(publish, scene, mirror):
     assert publish(*WIDER).code == 0
     wait(scene, runs(serials(mirror)))
     before = live(scene)
+    for host in HOSTS:
+        assert scene.lab.ssh(host, "systemctl stop tcmicro-pull.timer").ok
     assert publish("ports: [icmp]", "ports: [icmp, tcp/9]").code == 0
     for path in mirror.glob("bundles/*.json"):
         path.write_bytes(path.read_bytes().replace(b'"allow"', b'"deny"', 1))
+    for host in HOSTS:
+        assert scene.lab.ssh(host, "systemctl start tcmicro-pull.timer").ok
     wait(scene, result("damaged"))
     assert live(scene) == before
 
