@@ -26,7 +26,8 @@ from tcmicro_agent.messages import Event
 from tcmicro_agent.metrics.collector import AgentCollector, Sources
 from tcmicro_agent.metrics.listener import Listener
 from tcmicro_agent.metrics.vitals import Vitals
-from tcmicro_agent.probe import Probe, Why
+from tcmicro_agent.probe import Finding, Probe
+from tcmicro_agent.rebuilding import Rebuilding
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.recorder import Recorder
 from tcmicro_agent.store import Store
@@ -41,6 +42,7 @@ STEPS = {  # of the loop, by what the log says when one fails
     "configuration": messages.CONFIG_REFUSED,
     "hooks": messages.HOOKS_FAILED,
     "upkeep": messages.UPKEEP_FAILED,
+    "enforcement": messages.UPKEEP_FAILED,
     "samples": messages.SAMPLES_FAILED,
     "metrics": messages.LISTEN_FAILED,
 }
@@ -65,6 +67,7 @@ class Daemon:
             True  # this tick looks at everything, whether anything seems to have changed or not
         )
         self._upkeep = upkeep.Upkeep(agent)
+        self._rebuilding = Rebuilding(agent)
         self._sweep = Sweep(agent.kernel)
         self._watch = Watch()
         self._recorder = Recorder(agent, self._sweep, self._own_numbers)
@@ -75,7 +78,7 @@ class Daemon:
         self._failed = 0  # steps, since this process started
         self._vitals = Vitals(failing=dict.fromkeys(STEPS, False))
         self._probe = Probe(self._own_agent(), lambda: self._config, release / "tcmicro.bpf.o")
-        self._why: Why | None = None
+        self._found: Finding | None = None  # when it was told last
         self._introduction = _introduction()
         self._listener = self._make_listener()
 
@@ -114,7 +117,7 @@ class Daemon:
             self._attempt("metrics", self._listen)
         self._attempt("hooks", self._keep_attached)
         self._attempt("upkeep", self._keep_up)
-        self._say(self._look_whether_it_enforces())
+        self._attempt("enforcement", self._look_whether_it_enforces)
         self._attempt("samples", self._record)
 
     def _attempt(self, step: str, act: Callable[[], list[Event]]) -> None:
@@ -150,6 +153,7 @@ class Daemon:
         self._looking = now >= self._next_look
         if not self._looking and self._attachments.intact(self._config):
             return []
+        self._say(upkeep.mend(self._agent))
         done = self._attachments.converge(self._config)
         self._next_look = now + LOOK_S
         return done
@@ -164,12 +168,11 @@ class Daemon:
     def _look_whether_it_enforces(self) -> list[Event]:
         """Told when it begins, ends, or fails to for another reason."""
         found = self._probe.look()
-        if found.why is self._why:
-            return []
-        self._why = found.why
-        if found.enforcing:
-            return [messages.ENFORCING(generation=found.generation)]
-        return [messages.NOT_ENFORCING(why=found.why.value, detail=found.detail)]
+        if self._found is None or found.why is not self._found.why:
+            self._found = found
+            self._say([_told(found)])
+            self._introduce()
+        return self._rebuilding.follow(found)
 
     def _record(self) -> list[Event]:
         self._recorder.step(self._agent.clock.boot_ms() / 1000)
@@ -205,7 +208,7 @@ class Daemon:
             watch=self._watch,
             repairs=self._attachments.repairs,
             requests=self._vitals.requests,
-            sample=lambda: self._recorder.last,
+            sample=lambda: self._recorder.latest(self._agent.clock.boot_ms() / 1000),
         )
         return Listener(AgentCollector(sources), self._vitals.requests)
 
@@ -215,8 +218,13 @@ class Daemon:
 
     def _introduce(self) -> None:
         """What `tc-micro status` says of the agent."""
-        problem = self._faults.get("configuration")
-        self._store.save_agent({**self._introduction, "config_problem": problem})
+        self._store.save_agent(
+            {
+                **self._introduction,
+                "config_problem": self._faults.get("configuration"),
+                "enforcing_problem": self._found.problem if self._found else None,
+            }
+        )
 
     def _take_signals(self) -> None:
         for end in (self._woken, self._waker):
@@ -232,6 +240,12 @@ class Daemon:
     def _say(self, done: list[Event]) -> None:
         for event in done:
             self._journal.say(event)
+
+
+def _told(found: Finding) -> Event:
+    if found.enforcing:
+        return messages.ENFORCING(generation=found.generation)
+    return messages.NOT_ENFORCING(why=found.why.value, detail=found.detail)
 
 
 def _introduction() -> dict[str, object]:

@@ -103,6 +103,10 @@ def _datapath(facts: Facts) -> Iterator[Finding]:
     else:
         hint = "name them in interfaces of /etc/tcmicro/agent.json; why not: tc-micro interfaces"
         yield Finding("datapath", FAIL, "no interface is guarded", hint)
+    problem = facts.status["agent"]["enforcing_problem"]
+    if problem:
+        hint = "the table of reasons in docs/metrics.md"
+        yield Finding("enforcing", FAIL, f"no: {problem}", hint)
     for link in datapath["unguarded"]:
         hint = "if its packets matter: interfaces in /etc/tcmicro/agent.json"
         yield Finding("interface", WARN, f"{link['name']} is not guarded: {link['reason']}", hint)

@@ -163,6 +163,18 @@ LOCAL_REBUILT = Message(
     "local rules as wanted, generation {generation}",
     "nothing: the policy was built anew with the temporary rules of this host that hold now",
 )
+POLICY_REBUILT = Message(
+    "TCMA0208",
+    Level.WARNING,
+    "the tables of generation {was} did not hold what its bundle says: built anew, as generation {generation}",
+    "find out who writes to our maps: `bpftool map update|delete` by hand, or another tool",
+)
+PINS_BACK = Message(
+    "TCMA0209",
+    Level.WARNING,
+    "pins were gone, put back: {names}",
+    "find out who removes files below /sys/fs/bpf/tcmicro",
+)
 
 # --- interfaces ---
 

@@ -49,6 +49,7 @@ class Why(Enum):
 
 
 PASSING = frozenset({Why.NOT_LOADED, Why.NOT_ATTACHED, Why.WRONG_ANSWER, Why.PROBE_FAILED})
+WANTED = frozenset({Why.NONE, Why.MONITOR, Why.NO_POLICY})  # or nobody's fault
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Finding:
     @property
     def enforcing(self) -> bool:
         return self.why is Why.NONE
+
+    @property
+    def problem(self) -> str | None:
+        """For eyes; None where the host enforces, or is not to."""
+        return None if self.why in WANTED else f"{self.why.value}: {self.detail}"
 
 
 class Probe:

@@ -101,6 +101,17 @@ class Agent:
             outcome = self.change(bundle) if bundle else None
         return outcome if outcome and outcome.changed else None
 
+    def rebuild(self) -> Outcome | None:
+        """Builds what rules for good anew, in another slot: what its tables hold is not what its bundle says. None
+        where nothing can be built: a change is pending, or the bundle is not kept."""
+        with self.store.lock():
+            self.settle()
+            observed = self.observe()
+            bundle = self.store.bundle(observed.live.digest) if observed.live.generation else None
+            if bundle is None or observed.word.pending:
+                return None
+            return self.change(bundle, anew=True)
+
     def confirm(
         self,
         transaction_id: str,
@@ -225,8 +236,9 @@ class Agent:
         confirm_within: int = 0,
         dry_run: bool = False,
         evidence: Requirement = Requirement.NONE,
+        anew: bool = False,
     ) -> Outcome:
-        """`apply` under the lock, with everything settled."""
+        """`apply` under the lock, with everything settled; `anew` also where that content rules already."""
         observed = self.observe()
         plan.refuse_if_pending(observed)
         local = self.local_rules()
@@ -235,7 +247,7 @@ class Agent:
         current = self.holds_local(observed.live, local) and self._is_current(
             windows.instants(bundle), observed.live
         )
-        if plan.is_live(observed, digest, built) and current:
+        if plan.is_live(observed, digest, built) and current and not anew:
             return Outcome(changed=False, generation=observed.live.generation, digest=digest)
         pending = None
         if confirm_within:

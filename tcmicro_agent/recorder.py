@@ -29,6 +29,7 @@ from tcmicro_agent.sweep import Sweep
 EVERY_S = 10.0
 LINES = 360  # in a file: an hour; there are two
 LATE_S = 3
+STALE_S = 3 * EVERY_S
 MAX_PEERS = 64
 CHUNKS = 4  # of a table of half-open sessions: 16,384 of them
 FIRST_PACKETS = (Reason.RULE_ALLOW, Reason.DEFAULT_ALLOW)
@@ -73,7 +74,7 @@ class Recorder:
         self._start = start_of(os.getpid()) or 0
         self._latency = Latency(EVERY_S)
         self._due_s = 0.0
-        self.last: Numbers = {}
+        self._last: tuple[float, Numbers] = 0.0, {}
 
     def step(self, now_s: float) -> None:
         """`now_s` is since boot."""
@@ -81,15 +82,21 @@ class Recorder:
             return
         self._due_s = now_s + EVERY_S
         found = {**datapath(self._agent, self._sweep), **process(), **self._own()}
-        self.last = {**found, **self._latency.measure()}
+        found.update(self._latency.measure())
+        self._last = now_s, found
         self._journal.append(
             {
                 "t": round(now_s, 3),
                 "boot_id": self._agent.clock.boot_id(),
                 "start": self._start,
-                "values": self.last,
+                "values": found,
             }
         )
+
+    def latest(self, now_s: float) -> Numbers:
+        """What a scrape tells: nothing where no sample could be taken lately, so that a gap stays a gap."""
+        taken_s, found = self._last
+        return found if now_s - taken_s < STALE_S else {}
 
 
 def directory(agent: Agent) -> Path:

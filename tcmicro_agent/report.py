@@ -115,6 +115,7 @@ def _process(said: dict[str, Any]) -> dict[str, Any]:
         "pid": pid if running else None,
         "release": said.get("release") if running else None,
         "started_at": said.get("started_at") if running else None,
+        "enforcing_problem": said.get("enforcing_problem") if running else None,
     }
 
 

@@ -1,8 +1,9 @@
 """From the datapath that is there to the one of this release, as a list of steps that may be cut after any of them.
 
-Of the same abi it is a swap of programs over the same maps. Of another abi, or with maps of other sizes, a second
-datapath is built beside the first: the confirmed policy, then the sessions; then ours are attached in place of the
-others, and what passed meanwhile is copied after. Until then the others judge every packet; a retry begins anew.
+Of the same abi it is a swap of programs over the same maps. Of another abi, with maps of other sizes, or where somebody
+removed maps that a policy is in, a second datapath is built beside the first: the confirmed policy, then the sessions;
+then ours are attached in place of the others, and what passed meanwhile is copied after. Until then the others judge
+every packet; a retry begins anew.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from dataclasses import dataclass, replace
 
 from tcmicro_agent import plan
 from tcmicro_agent.datapath import libbpf, predecessors
-from tcmicro_agent.datapath.kernel import NEVER, Kernel
+from tcmicro_agent.datapath.kernel import LAYOUTS, NEVER, Kernel
 from tcmicro_agent.datapath.predecessors import Predecessor
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sessions import to_judge_again
+from tcmicro_agent.tables import POLICY_MAPS
 from tcmicro_agent.transaction import Transaction
+
+# Which policy rules, and what it says.
+RULING = (*POLICY_MAPS, "tcm_control", "tcm_slots", "tcm_trial")
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ def plan_steps(agent: Agent, load: Step, attach: Step, sizes: Mapping[str, int])
     before = predecessors.find(pins)
     if before:
         _refuse_what_cannot_be_rebuilt(agent, before)
-    elif wrong_sizes(agent.kernel, sizes) and _may_be_rebuilt(agent):
+    elif why := _why_anew(agent, sizes):
         before = [predecessors.aside(pins)]
-        steps = [Step("set the maps aside to size them anew", lambda: _set_aside(agent.kernel))]
+        steps = [Step(f"set the maps aside: {why}", lambda: _set_aside(agent.kernel))]
     if not before:
         return [load, attach]
     carriers = [_Carrier(agent, old) for old in before]
@@ -83,6 +88,17 @@ def refuse_while_unfinished(kernel: Kernel) -> None:
             f"{before} is still there, and the agent has not taken it over",
             hint="see why: journalctl -u tcmicro-agent; and restart the agent",
         )
+
+
+def _why_anew(agent: Agent, sizes: Mapping[str, int]) -> str:
+    """Why these maps are of no use to this release, "" where they are, or have to be."""
+    lost = agent.kernel.lost_maps()
+    ruling = sorted(lost.intersection(RULING))
+    if ruling and len(lost) < len(LAYOUTS) and _bundle_is_kept(agent):
+        return f"they lack {', '.join(ruling)}"
+    if not ruling and wrong_sizes(agent.kernel, sizes) and _may_be_rebuilt(agent):
+        return "they are to have other sizes"
+    return ""
 
 
 def reinstate(agent: Agent) -> None:

@@ -94,6 +94,12 @@ def converge(agent: Agent, config: Config) -> list[Event]:
     ]
 
 
+def mend(agent: Agent) -> list[Event]:
+    """Before hooks are looked at: programs that are put back there have to use the maps that are there."""
+    back = agent.kernel.mend()
+    return [messages.PINS_BACK(names=", ".join(back))] if back else []
+
+
 def write_settings(agent: Agent, config: Config) -> list[Event]:
     """Whether this host routes, and what a follower of events asked for, is looked up each time."""
     reasons = (*config.tuning.event_reasons, *follower.asked(agent.store))

@@ -87,7 +87,8 @@ REASONS = {
     ),
     Why.WRONG_ANSWER: (
         "the kernel judges a known flow otherwise",
-        "the log names the flow (TCMA0405): `tc-micro explain` shows both sides",
+        "the agent builds the policy anew within seconds (TCMA0208); if it stays, the log names the flow (TCMA0405): "
+        "`tc-micro explain` shows both sides",
     ),
     Why.PROBE_FAILED: ("it could not be measured", "the log names the fault (TCMA0405)"),
 }

@@ -16,7 +16,7 @@ def status(doc: dict[str, Any]) -> str:
     )
     rows = [
         ("release", doc["release"]),
-        ("agent", f"running, pid {agent['pid']}" if agent["running"] else "NOT RUNNING"),
+        ("agent", _agent_line(agent)),
         ("datapath", f"{datapath['hook']} on {interfaces}" if datapath["loaded"] else "NOT LOADED"),
         *(("not guarded", f"{i['name']}: {i['reason']}") for i in datapath["unguarded"]),
         ("policy", _policy_line(policy)),
@@ -31,6 +31,13 @@ def status(doc: dict[str, Any]) -> str:
         ("drift", "; ".join(doc["drift"]) or "none"),
     ]
     return "\n".join(f"{name:<12} {value}" for name, value in rows)
+
+
+def _agent_line(agent: dict[str, Any]) -> str:
+    if not agent["running"]:
+        return "NOT RUNNING"
+    problem = agent["enforcing_problem"]
+    return f"running, pid {agent['pid']}{', NOT ENFORCING: ' + problem if problem else ''}"
 
 
 def _policy_line(policy: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from tcmicro_agent import abi
 from tcmicro_agent.datapath import batches, clock, hooks, libbpf, links, slots
+from tcmicro_agent.datapath.held import Held
 from tcmicro_agent.datapath.sessions import EXPIRE, Sessions
 from tcmicro_agent.errors import KernelError, MapFullError
 from tcmicro_agent.interfaces import Framing, Interface, Link
@@ -83,6 +84,7 @@ class Kernel:
     def __init__(self, pins: Path | None = None) -> None:
         self.pins = pins or pin_directory()
         self._maps: dict[str, libbpf.Map] = {}
+        self._held = Held(self.pins)
         self._object: Path | None = None  # what was loaded, by this process
 
     # --- loading ---
@@ -113,9 +115,27 @@ class Kernel:
 
     def _is_whole(self) -> bool:
         """Whether every pin is there that a load makes."""
-        programs = map(self._program_pin, (*PROGRAMS.values(), TRANSITION, EXPIRE))
-        maps = (self.pins / name for name in (*LAYOUTS, EVENTS))
-        return all(pin.exists() for pin in (*programs, *maps, self._links))
+        return not (self.lost_maps() or self._lost_programs()) and self._links.exists()
+
+    def lost_maps(self) -> set[str]:
+        """Maps without their pin: nobody but the programs that use them has them any more, or who held them open."""
+        return {name for name in (*LAYOUTS, EVENTS) if not (self.pins / name).exists()}
+
+    def _lost_programs(self) -> set[str]:
+        names = (*PROGRAMS.values(), TRANSITION, EXPIRE)
+        return {name for name in names if not self._program_pin(name).exists()}
+
+    def mend(self) -> list[str]:
+        """Makes pins anew that somebody removed since this process first looked: of maps with all they hold, of
+        programs by loading them once more. Names of what came back."""
+        back = self._held.repin((*LAYOUTS, EVENTS))
+        for directory in (self.pins / "programs", self._links) if back else ():
+            directory.mkdir(exist_ok=True)
+        programs = self._lost_programs()
+        if programs and self._object and not self.lost_maps():
+            self._load({}, programs.__contains__)
+            back += sorted(programs)
+        return back
 
     def _load_all(self, sizes: Mapping[str, int], mark: Path) -> None:
         """`mark` names the object, once all of it is there."""
@@ -179,7 +199,7 @@ class Kernel:
         """Attaches or swaps both programs; the directions are independent, each in one step."""
         hook, names = self.hook(kind, interface), _programs(interface.framing)
         missing = {name for name in names.values() if not self._program_pin(name).exists()}
-        if missing and self._object:
+        if missing and self._object and not self.lost_maps():
             self._load({}, missing.__contains__)
         for direction, name in names.items():
             with self._program(name) as opened:
@@ -233,6 +253,7 @@ class Kernel:
             if directory.exists() and not any(directory.iterdir()):
                 directory.rmdir()
         self._maps.clear()
+        self._held.close()
 
     # --- policy ---
 
@@ -423,6 +444,7 @@ class Kernel:
         for opened in self._maps.values():
             os.close(opened.fd)
         self._maps.clear()
+        self._held.close()
 
 
 class _Opened:

@@ -1,11 +1,9 @@
-"""Prometheus and Alertmanager on a host of the lab, dashboards that have data, samples in a store beside it, and real
-conditions that become alerts there."""
+"""Prometheus and Alertmanager on a host of the lab, dashboards that have data, and samples in a store beside it."""
 
 from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +12,6 @@ import pytest
 
 from tests.certificates import Authority
 from tests.fleet import monitor as place
-from tests.fleet.conditions import CONDITIONS
 from tests.fleet.monitor import until
 from tools.dashboards import queries
 from tools.promtool import program
@@ -76,15 +73,6 @@ def monitored(configured):
     for name, outcome in found.items():
         assert outcome.code == 0, f"{name}: {outcome.failure()}"
     return found
-
-
-@pytest.fixture(scope="module")
-def alerts(monitor):
-    """Pairs of alert and host that Alertmanager has."""
-    return lambda: {
-        (alert["labels"]["alertname"], alert["labels"].get("instance", ""))
-        for alert in monitor.ask(f"{place.ALERTMANAGER}/api/v2/alerts")
-    }
 
 
 def test_rehearsal_shows_what_would_change_and_changes_nothing(monitored):
@@ -197,29 +185,6 @@ def test_samples_arrive_in_the_store(monitored, monitor, scene):
 
     until(lambda: hosts() == set(scene.lab.hosts()), lambda: f"of {hosts()} alone")
     assert monitor.status(url, **{**STORE_WAYS, "password": "wrong"}) == 401
-
-
-def test_real_conditions_become_alerts_and_end_with_them(monitored, alerts, scene, say):
-    caused = set().union(*(condition.pairs for condition in CONDITIONS))
-    assert not caused & alerts(), "something is wrong before anything was done"
-    for condition in CONDITIONS:
-        reply = scene.lab.ssh(condition.host, condition.command, timeout=120)
-        assert reply.ok, (condition, reply.err)
-    begun = time.monotonic()
-    until(lambda: caused <= alerts(), lambda: f"missing: {caused - alerts()}, there: {alerts()}")
-    say(f"{len(caused)} alerts after {time.monotonic() - begun:.0f} s: {sorted(caused)}")
-    undone = [condition for condition in CONDITIONS if condition.undo]
-    for condition in undone:
-        reply = scene.lab.ssh(condition.host, condition.undo)
-        assert reply.ok, (condition, reply.err)
-    ended = set().union(*(condition.pairs for condition in undone if not condition.lingers))
-    until(lambda: not ended & alerts(), lambda: f"still there: {ended & alerts()}")
-
-
-def test_alert_says_where_to_read_on(monitored, monitor, root):
-    for alert in monitor.ask(f"{place.ALERTMANAGER}/api/v2/alerts"):
-        assert (root / alert["annotations"]["runbook_url"]).is_file()
-        assert "{{" not in alert["annotations"]["description"]
 
 
 def test_wrong_variables_are_refused_before_anything_changes(monitored, play):

@@ -10,7 +10,7 @@ import pytest
 from tcmicro_agent import abi, recorder
 from tcmicro_agent.abi import Direction, SessionState, SessionTable
 from tcmicro_agent.datapath import host
-from tcmicro_agent.recorder import EVERY_S, LINES, Journal
+from tcmicro_agent.recorder import EVERY_S, LINES, STALE_S, Journal
 from tcmicro_agent.sessions import Chunk, Timeouts, remotes, unanswered
 
 NOW, PATIENCE = 10_000, 300
@@ -76,7 +76,8 @@ def test_recorder_takes_a_sample_when_one_is_due(tmp_path, monkeypatch):
     assert found[0]["values"]["packets"] == 7
     assert found[0]["values"]["agent_faults"] == 2
     assert found[0]["values"]["agent_rss_bytes"] > 10**6
-    assert taken.last == found[1]["values"]
+    assert taken.latest(EVERY_S + STALE_S - 0.1) == found[1]["values"]
+    assert taken.latest(EVERY_S + STALE_S) == {}  # none could be taken since
 
 
 def chunk(*sessions, table=SessionTable.HALF4):

@@ -11,7 +11,7 @@ from tcmicro_agent.diagnosis import EARLIEST, Facts, healthy, judge
 
 STATUS = {
     "release": "1.0.0",
-    "agent": {"running": True, "pid": 7, "release": "1.0.0"},
+    "agent": {"running": True, "pid": 7, "release": "1.0.0", "enforcing_problem": None},
     "datapath": {
         "loaded": True,
         "hook": "tcx",
@@ -78,6 +78,7 @@ CASES = {
     "drift": (status(drift=["eth0: no program of ours on ingress"]), {}, "fail"),
     "drift, local": (status(drift=["local rule a (deny ingress): ends in 5 s"]), {}, "warn"),
     "drift, overdue": (status(drift=["local rule a (deny): should have ended"]), {}, "fail"),
+    "enforcing": (status(agent={"enforcing_problem": "wrong_answer: x"}), {}, "fail"),
     "policy": (status(policy={"state": "none"}), {}, "warn"),
     "transaction": (status(transaction=PENDING), {}, "warn"),
     "failsafe": (STATUS, {"failsafe": 0, "failsafe_wanted": 0}, "warn"),

@@ -1,19 +1,25 @@
-"""What is done to hosts of the lab so that alerts become true there, and how it is undone."""
+"""What hosts meet in operation: floods, refusals, stops, mistakes in what they are told."""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
+from tests.fleet.conditions import (
+    CONFIG,
+    KEPT,
+    PUT_BACK,
+    RELOAD,
+    UNIT,
+    Condition,
+    python,
+    reconfigured,
+)
 from tests.fleet.monitor import HOST as MONITOR
 
-UNIT = "tcmicro-agent.service"
-CONFIG, KEPT = "/etc/tcmicro/agent.json", "/etc/tcmicro/agent.kept"
 DENY = "tc-micro policy add --direction ingress --action deny --ttl 15m"
 LOCAL = "import json, sys; [print(rule['id']) for rule in json.load(sys.stdin)['local']]"
 IDS = f"$(tc-micro policy list --local --json | python3 -c {shlex.quote(LOCAL)})"
 UNDENY = f"for id in {IDS}; do tc-micro policy delete $id || exit; done"
-PUT_BACK = f"mv {KEPT} {CONFIG}; systemctl reload {UNIT}"
 
 NOWHERE = '{"mirror": "http://127.0.0.1:9"}'
 
@@ -30,34 +36,10 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for _ in range(6000):
     s.sendto(b"x", ("10.77.2.1", 9)); time.sleep(0.005)
 """
-FILL = f"""
-import json, pathlib
-path = pathlib.Path("{CONFIG}"); document = json.loads(path.read_text())
+FILL = """
 more = [dict(protocol="udp", port=port, cidr="192.0.2.1/32") for port in range(1, 901)]
 document["failsafe"] = [*document.get("failsafe", ()), *more]
-pathlib.Path("{KEPT}").write_text(path.read_text()); path.write_text(json.dumps(document))
 """
-
-
-@dataclass(frozen=True)
-class Condition:
-    """`alerts` become true on `at`, and end with `undo`; those without one, or that linger, look back over minutes."""
-
-    host: str
-    command: str
-    alerts: tuple[str, ...]
-    at: str
-    undo: str = ""
-    lingers: bool = False
-
-    @property
-    def pairs(self) -> set[tuple[str, str]]:
-        return {(alert, self.at) for alert in self.alerts}
-
-
-def python(program: str) -> str:
-    return shlex.join(["python3", "-c", program])
-
 
 CONDITIONS = (
     Condition(host="web1", command=python(CONNECTS), alerts=("TcMicroSynFlood",), at="db1"),
@@ -76,7 +58,7 @@ CONDITIONS = (
     ),
     Condition(
         host=MONITOR,
-        command=f"cp {CONFIG} {KEPT}; echo '{{}}}}' > {CONFIG}; systemctl reload {UNIT}",
+        command=f"cp {CONFIG} {KEPT}; echo '{{}}}}' > {CONFIG}; {RELOAD}",
         alerts=("TcMicroConfigRefused", "TcMicroStepFailing"),
         at=MONITOR,
         undo=PUT_BACK,
@@ -102,9 +84,9 @@ CONDITIONS = (
         alerts=("TcMicroHooksRemoved",),
         at="db1",
     ),
-    Condition(
+    Condition(  # after the repair has been recorded and scraped: a restart counts anew
         host="db1",
-        command=f"for n in 1 2 3; do sleep 12; systemctl restart {UNIT}; done",
+        command=f"sleep 15; for n in 1 2 3; do sleep 12; systemctl restart {UNIT}; done",
         alerts=("TcMicroAgentRestarting",),
         at="db1",
     ),
@@ -117,7 +99,7 @@ CONDITIONS = (
     ),
     Condition(
         host="db1",
-        command=f"{python(FILL)} && systemctl reload {UNIT}",
+        command=reconfigured(FILL),
         alerts=("TcMicroMapAlmostFull",),
         at="db1",
         undo=PUT_BACK,
