@@ -13,8 +13,8 @@ from tcmicro_agent.datapath import host
 Adder = Callable[[str, object, str], argparse.ArgumentParser]
 FAILED, UNDECIDABLE = 1, 4
 REBUILD = (
-    "to build it anew: tc-micro detach && systemctl restart tcmicro-agent "
-    "(nothing is enforced in between)"
+    "a running agent builds it anew within half a minute; if it does not: "
+    "systemctl stop tcmicro-agent; tc-micro detach; systemctl start tcmicro-agent (nothing is enforced in between)"
 )
 EXAMPLES = """The kernel is asked what its live policy says of a new flow; no session, counter or event comes of it.
 Its answer is compared with what the bundle means. One side is this host: self, or an address of it.
