@@ -77,7 +77,7 @@ def monitored(configured):
 
 def test_rehearsal_shows_what_would_change_and_changes_nothing(monitored):
     assert monitored["rehearsal"].total("changed") > 0
-    assert "+inhibit_rules:" in monitored["rehearsal"].output
+    assert "+      - alert: TcMicroDrift" in monitored["rehearsal"].output
     assert monitored["first"].total("changed") >= monitored["rehearsal"].total("changed")
 
 
