@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from left_out import AGENT
 from test_agent import OPEN, SERVICE
-from test_link_events import SMALL, host, until, world  # noqa: F401  # fixtures
+from test_link_events import host, reload, until, world  # noqa: F401  # fixtures
 from world import US, connection, talks, tcp
 
 from tcmicro_agent.datapath.kernel import Kernel
@@ -56,19 +54,13 @@ def test_pins_that_are_removed_come_back_with_all_they_hold(ruled):
         names = [pin for pin in ruled.pins.iterdir() if pin.is_file()]
         for pin in (*names, *(ruled.pins / "programs").iterdir()):
             pin.unlink()
-        reload(ruled)
+        reload(ruled)  # so that it looks now, and not up to half a minute later
         until(lambda: all(pin.exists() for pin in names))
         until(lambda: healthy(ruled))
         assert talks(client)
     assert judges(ruled)
     assert ruled.status()["policy"]["generation"] == 1
     assert 'tc_micro_log_lines_total{code="TCMA0209"} 1.0' in ruled.metrics()
-
-
-def reload(host) -> None:  # noqa: F811
-    """So that it looks now, and not up to half a minute later."""
-    host.configure(**SMALL)
-    os.kill(host.daemon.pid, 1)
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.fleet import monitor as place
-from tests.fleet.conditions import by_host, caused, damage, operation, python
+from tests.fleet.conditions import by_host, caused, damage, datagrams, operation
 from tests.fleet.monitor import until
 from tools.demo.releases import FIRST, NEXT
 
@@ -23,13 +23,7 @@ MONITOR = place.HOST
 ALERT = re.compile(r"alert: (\w+)")
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")  # of this machine, and so of every host
 
-# Bounded in number and time: half a minute.
-BURST = """
-import socket, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(80000):
-    s.sendto(b"x", ("10.77.2.2", 9)); time.sleep(0.0002)
-"""
+BURST = datagrams("10.77.2.2", "[9] * 80000", 0.0002)  # half a minute
 GUARD = "/opt/tcmicro/guard/tcmicro-guard"
 MANY = 2100  # rules of one host: more than it tells series
 
@@ -192,7 +186,7 @@ def test_changes_that_wait_or_are_taken_back_become_alerts(
         "deploy", "client2", tcmicro_agent_release=another, tcmicro_agent_confirm=False, **release
     )
     try:
-        do(MONITOR, python(BURST))
+        do(MONITOR, BURST)
         seen(OF_CHANGES)
     finally:
         do("db2", "tc-micro policy revert")

@@ -34,6 +34,16 @@ def python(program: str) -> str:
     return shlex.join(["python3", "-c", program])
 
 
+def datagrams(address: str, ports: str, pause_s: float) -> str:
+    """One to each of `ports`, a Python expression: bounded in number and time."""
+    return python(f"""
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in {ports}:
+    s.sendto(b"x", ("{address}", port)); time.sleep({pause_s})
+""")
+
+
 def reconfigured(change: str) -> str:
     """The configuration of a host changed by a statement on its `document`, and read again."""
     program = f"""

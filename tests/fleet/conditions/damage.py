@@ -9,7 +9,7 @@ from tests.fleet.conditions import (
     RELOAD,
     UNIT,
     Condition,
-    python,
+    datagrams,
     reconfigured,
 )
 from tests.fleet.monitor import HOST as MONITOR
@@ -17,14 +17,6 @@ from tests.fleet.monitor import HOST as MONITOR
 START, STOP = f"systemctl start {UNIT}", f"systemctl stop {UNIT}"
 STATE = "/var/lib/tcmicro"
 BUNDLES = f"{STATE}/bundles"
-
-# The ring takes some ten thousand; then every port is another sum, and nobody takes these away. Bounded.
-PORTS = """
-import socket, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for port in range(1, 60001):
-    s.sendto(b"x", ("10.77.3.2", port)); time.sleep(0.0003)
-"""
 
 CONDITIONS = (
     Condition(  # whoever opens a pipe to read waits until somebody writes
@@ -34,9 +26,9 @@ CONDITIONS = (
         at="client2",
         undo=f"cat {KEPT} > {CONFIG}; {PUT_BACK}",
     ),
-    Condition(
+    Condition(  # the ring takes some ten thousand; then every port is another sum, and nobody takes these away
         host=MONITOR,
-        command=python(PORTS),
+        command=datagrams("10.77.3.2", "range(1, 60001)", 0.0003),
         alerts=("TcMicroEventsLost",),
         at="client2",
     ),

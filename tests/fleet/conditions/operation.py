@@ -11,6 +11,7 @@ from tests.fleet.conditions import (
     RELOAD,
     UNIT,
     Condition,
+    datagrams,
     python,
     reconfigured,
 )
@@ -30,12 +31,6 @@ for _ in range(600):
     with socket.socket() as s:
         s.setblocking(False); s.connect_ex(("10.77.2.1", 5432)); time.sleep(0.005)
 """
-DATAGRAMS = """
-import socket, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(6000):
-    s.sendto(b"x", ("10.77.2.1", 9)); time.sleep(0.005)
-"""
 FILL = """
 more = [dict(protocol="udp", port=port, cidr="192.0.2.1/32") for port in range(1, 901)]
 document["failsafe"] = [*document.get("failsafe", ()), *more]
@@ -45,7 +40,7 @@ CONDITIONS = (
     Condition(host="web1", command=python(CONNECTS), alerts=("TcMicroSynFlood",), at="db1"),
     Condition(
         host=MONITOR,
-        command=python(DATAGRAMS),
+        command=datagrams("10.77.2.1", "[9] * 6000", 0.005),
         alerts=("TcMicroDropRateHigh", "TcMicroCacheHitRateLow"),
         at="db1",
     ),
