@@ -117,7 +117,7 @@ bench-rollout: setup ## How often the gates of a rollout are right and wrong, ov
 bench-fleet: needs-root setup ## What a policy push and a wave cost, in pings, on a lab with the agent: build/bench-fleet.json (HOSTS=40)
 	@PYTHONPATH=.:collections python -m tests.bench_fleet $(if $(filter file,$(origin HOSTS)),,--hosts $(HOSTS))
 
-bench-drills: needs-root setup ## Every drill once, and all hosts cut off at once, on a lab with the agent: build/bench-drills.json (40 minutes)
+bench-drills: needs-root setup ## Every drill once, and all hosts cut off at once, on a lab with the agent: build/bench-drills.json (25 minutes; FAULTS=none: the latter alone)
 	@PYTHONPATH=.:collections python -m tests.bench_drills $(if $(FAULTS),--faults $(FAULTS))
 bench-scale: needs-root setup ## What one more host costs the controller: build/bench-scale.json (LAB_SIZES=10,20,40, FAKES=125,250,500; 0: none)
 	@PYTHONPATH=.:collections python -m tests.bench_scale $(if $(LAB_SIZES),--lab $(LAB_SIZES)) $(if $(FAKES),--fakes $(FAKES))

@@ -14,7 +14,8 @@ from tcmicro_agent.abi import Bank, Direction, Reason, Verdict, Word
 from tcmicro_agent.config import Config, Failsafe
 from tcmicro_agent.datapath import rehearsal
 from tcmicro_agent.datapath.ask import Answer
-from tcmicro_agent.datapath.kernel import PROGRAMS, Kernel
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath.programs import PROGRAMS
 from tcmicro_agent.errors import KernelError, RefusedError
 from tcmicro_agent.policy.evaluate import NUMBERS
 from tcmicro_agent.policy.model import Direction as Way
@@ -92,7 +93,7 @@ class Inspection:
     def _counts(self, way: Direction) -> bool:
         index = abi.counter_index(way, Reason.NON_IP, Bank.ENFORCED)
         before = self._kernel.count("tcm_counters", index)[0]
-        self._kernel.run_on(PROGRAMS[way], rehearsal.FRAME)
+        self._kernel.programs.run_on(PROGRAMS[way], rehearsal.FRAME)
         return self._kernel.count("tcm_counters", index)[0] > before
 
 

@@ -99,7 +99,13 @@ class Mirror:
     def _secured(self, plain: socket.socket) -> socket.socket:
         import ssl  # late: takes as long as all the rest where it is not wanted
 
-        context = ssl.create_default_context(cafile=self._settings.ca_file or None)
+        trusted = self._settings.ca_file or None
+        try:
+            context = ssl.create_default_context(cafile=trusted)
+        except OSError as exc:
+            raise MirrorError(
+                f"ca_file {trusted}: no certificates in PEM: {exc}", hint=UNCHANGED
+            ) from exc
         return context.wrap_socket(plain, server_hostname=self._settings.url.hostname)
 
 

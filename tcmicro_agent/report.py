@@ -30,7 +30,7 @@ def status(agent: Agent, config: Config) -> dict[str, Any]:
         "Status",
         release=VERSION,
         abi=abi.ABI,
-        agent={**_process(agent.store.agent()), "config_problem": problem},
+        agent={**process(agent.store.agent()), "config_problem": problem},
         **{**found, "drift": [*found["drift"], *refused, *map(_local_drift, local)]},
         local=local,
         transaction=transaction(agent.transaction(), agent.clock.boot_ms()),
@@ -107,7 +107,8 @@ def _local_drift(rule: dict[str, Any]) -> str:
     return f"local rule {rule['id']} ({what}): {end}"
 
 
-def _process(said: dict[str, Any]) -> dict[str, Any]:
+def process(said: dict[str, Any]) -> dict[str, Any]:
+    """Of what an agent said of itself when it started: what still holds."""
     pid = int(said.get("pid") or 0)
     running = bool(pid) and host.start_of(pid) == said.get("start")
     return {
@@ -126,7 +127,7 @@ def _config_problem(agent: Agent) -> str | None:
     except TcmicroError as exc:
         return str(exc)
     said = agent.store.agent()
-    return said.get("config_problem") if _process(said)["running"] else None
+    return said.get("config_problem") if process(said)["running"] else None
 
 
 def _guarded(agent: Agent, config: Config, interface: Interface) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from tcmicro_agent import plan
 from tcmicro_agent.datapath import libbpf, predecessors
-from tcmicro_agent.datapath.kernel import LAYOUTS, NEVER, Kernel
+from tcmicro_agent.datapath.kernel import NEVER, Kernel
+from tcmicro_agent.datapath.layouts import LAYOUTS
 from tcmicro_agent.datapath.predecessors import Predecessor
 from tcmicro_agent.errors import RefusedError
 from tcmicro_agent.reconcile import Agent

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 
-from tcmicro_agent import attachments, release, upkeep
+from tcmicro_agent import attachments, release, report, upkeep
 from tcmicro_agent.cli import verbs
 from tcmicro_agent.cli.arguments import Adder
 from tcmicro_agent.datapath import predecessors
 from tcmicro_agent.datapath.kernel import Kernel
 from tcmicro_agent.documents import document
+from tcmicro_agent.errors import RefusedError
 
 
 def add_verbs(add: Adder) -> None:
@@ -44,7 +45,13 @@ def restore(_: argparse.Namespace) -> verbs.Result:
 
 
 def detach(_: argparse.Namespace) -> verbs.Result:
+    """Raises RefusedError beside a running agent, which would put all of it back."""
     here = verbs.agent()
+    if running := report.process(here.store.agent())["pid"]:
+        raise RefusedError(
+            f"the agent runs, pid {running}, and would put back what is detached",
+            hint="systemctl stop tcmicro-agent, then tc-micro detach",
+        )
     done = [f"detached from {name}" for name in attachments.detach(here.kernel)]
     if here.kernel.pins.exists():
         here.kernel.unpin()

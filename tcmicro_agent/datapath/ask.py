@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tcmicro_agent.abi import DENY_REASONS, AnswerWord, Direction, Reason, Verdict
 from tcmicro_agent.datapath import libbpf
-from tcmicro_agent.datapath.kernel import ASK, LAYOUTS, Kernel
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath.layouts import LAYOUTS
+from tcmicro_agent.datapath.programs import ASK
 from tcmicro_agent.errors import KernelError
 
 ANSWERED = 0  # TC_ACT_OK

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tcmicro_agent.datapath import inspection, libbpf
-from tcmicro_agent.datapath.kernel import PROGRAMS, SUFFIXES, Kernel
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath.programs import PROGRAMS, SUFFIXES
 from tcmicro_agent.errors import KernelError, RefusedError
 from tcmicro_agent.histogram import LATENCY, Histogram
 

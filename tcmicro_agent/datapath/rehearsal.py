@@ -14,7 +14,8 @@ from tcmicro_agent.abi import Direction, TransitionResult, Word
 from tcmicro_agent.datapath import ask, libbpf
 from tcmicro_agent.datapath.ask import Answer
 from tcmicro_agent.datapath.clock import Clock
-from tcmicro_agent.datapath.kernel import ASK, PADDING, TRANSITION, Kernel
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath.programs import ASK, PADDING, TRANSITION
 from tcmicro_agent.errors import KernelError
 
 CONTROL = "tcm_control"

@@ -10,7 +10,8 @@ from prometheus_client.core import Metric as Exposed
 from tcmicro_agent import abi, report
 from tcmicro_agent.abi import Bank, Direction, Reason
 from tcmicro_agent.datapath import events as told_events
-from tcmicro_agent.datapath.kernel import LAYOUTS, Kernel
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath.layouts import LAYOUTS
 from tcmicro_agent.metrics import catalogue as c
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.sweep import Sweep
@@ -143,6 +144,6 @@ class Maps:
 
 
 def programs(kernel: Kernel) -> Iterator[Exposed]:
-    found = kernel.runs()
+    found = kernel.programs.runs()
     yield c.several(c.BPF_RUNS, {name: runs for name, (runs, _) in found.items()})
     yield c.several(c.BPF_RUN_SECONDS, {name: ns / 1e9 for name, (_, ns) in found.items()})

@@ -81,7 +81,7 @@ class Loaded(Datapath):
     def program(self, name: str) -> libbpf.Program:
         """One of the object's programs, open for as long as the datapath is loaded."""
         if name not in self._programs:
-            opened = self._opened.enter_context(self.kernel._program(name))
+            opened = self._opened.enter_context(self.kernel.programs.open(name))
             self._programs[name] = opened.program
         return self._programs[name]
 

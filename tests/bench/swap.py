@@ -17,7 +17,7 @@ from tcmicro_agent.datapath import slots
 from tcmicro_agent.policy import bundle as bundles
 from tcmicro_agent.reconcile import Agent
 from tcmicro_agent.store import Store, read_bundle
-from tcmicro_agent.tables import POLICY_MAPS, Tables
+from tcmicro_agent.tables import Tables
 from tcmicro_agent.tuning import Tuning
 from tests.bench import peers
 from tests.bench.goals import Result
@@ -167,9 +167,7 @@ def _rewrite_in_place(datapath: Loaded) -> None:
     """How it must not be done: the live slot emptied and filled again."""
     slot = datapath.kernel.control().word.active
     datapath.generation += 1
-    for name in POLICY_MAPS:
-        table = datapath.kernel.map(name)
-        slots.clear(name, table, slot)
+    slots.clear(datapath.kernel.map, slot)
     datapath.kernel.fill_slot(_watched(slot, datapath.generation))
 
 

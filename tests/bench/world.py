@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcmicro_agent.datapath import hooks, libbpf
-from tcmicro_agent.datapath.kernel import PROGRAMS
+from tcmicro_agent.datapath.programs import PROGRAMS
 from tcmicro_agent.tuning import Tuning
 from tests.bench import peers
 from tests.bench.loaded import BUILD, CAPACITY, ROOT, Loaded, floor_program, loaded

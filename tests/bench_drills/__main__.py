@@ -60,8 +60,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _names(text: str) -> list[str]:
-    """With commas between."""
-    return [name for name in text.split(",") if name]
+    """With commas between; `none`: nobody."""
+    return [name for name in text.split(",") if name and name != "none"]
 
 
 @contextmanager

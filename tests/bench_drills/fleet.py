@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.bench.measure import MeasurementError
 from tools.demo.lab import Lab
+from tools.process import crash
 
 ROOT = Path(__file__).resolve().parents[2]
 TALK = Path(__file__).with_name("talk.py")
@@ -145,7 +143,7 @@ class Fleet:
                 until(lambda: controller.poll() is None)
             finally:
                 if controller.poll() is None:
-                    os.killpg(controller.pid, signal.SIGKILL)
+                    crash(controller.pid)
                 controller.wait()
 
 
@@ -166,14 +164,11 @@ class Prober:
         self._process.kill()
         self._process.communicate()
 
-    def changes(self, end: float) -> Sequence[tuple[float, str, bool]]:
-        """The next host that began or ceased to answer: when, who, whether it answers."""
+    def changes(self) -> Sequence[tuple[float, str, bool]]:
+        """A host that began or ceased to answer: when, who, whether it answers. Empty after a second without one."""
         assert self._process.stdout is not None
-        while time.monotonic() < end:
-            line = self._process.stdout.readline()
-            if not line:
-                raise MeasurementError("the prober ended")
-            when, host, answers = line.split()
-            if host != "-":
-                return [(float(when), host, answers == "True")]
-        return []
+        line = self._process.stdout.readline()
+        if not line:
+            raise MeasurementError("the prober ended")
+        when, host, answers = line.split()
+        return [] if host == "-" else [(float(when), host, answers == "True")]

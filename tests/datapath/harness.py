@@ -8,7 +8,8 @@ from collections import Counter
 
 from tcmicro_agent import abi, tables
 from tcmicro_agent.datapath import libbpf, trial
-from tcmicro_agent.datapath.kernel import NEVER, PROGRAMS, Kernel
+from tcmicro_agent.datapath.kernel import NEVER, Kernel
+from tcmicro_agent.datapath.programs import PROGRAMS
 from tcmicro_agent.policy.model import Bundle
 from tcmicro_agent.tuning import Tuning
 

@@ -230,6 +230,14 @@ def test_a_detached_hook_is_put_back(host):
 
 
 @AGENT
+def test_detach_beside_a_running_agent_is_refused(host):
+    code, said = host.run("detach")
+    assert code == 3
+    assert f"the agent runs, pid {host.daemon.pid}" in str(said)
+    assert host.status()["drift"] == []
+
+
+@AGENT
 def test_the_hosts_ceiling_is_followed_on_reload(host):
     host.run("policy", "apply", host.write(OPEN))
     host.configure(mode="monitor")

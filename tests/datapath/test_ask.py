@@ -19,7 +19,8 @@ from tcmicro_agent.abi import Direction, Reason, Verdict
 from tcmicro_agent.config import Failsafe
 from tcmicro_agent.datapath import libbpf
 from tcmicro_agent.datapath.ask import Answer, asking
-from tcmicro_agent.datapath.kernel import ASK, Kernel
+from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath.programs import ASK
 from tcmicro_agent.errors import KernelError
 from tcmicro_agent.policy.evaluate import evaluate
 from tcmicro_agent.policy.model import Action, Mode, Protocol

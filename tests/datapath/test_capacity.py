@@ -48,7 +48,7 @@ def full(kernel):
     made.tune(TUNING)
     made.enforce(bundle(rule("p/http", "tcp/80")))
     frame = bytearray(packet(0))
-    with kernel._program("tcm_ingress") as opened:
+    with kernel.programs.open("tcm_ingress") as opened:
         for number in range(MILLION):
             address(frame, number)
             opened.program.test_run(bytes(frame))

@@ -61,7 +61,7 @@ def give(datapath: Datapath, tokens: int) -> None:
 
 
 def send(datapath: Datapath, packet: bytes, times: int) -> None:
-    with datapath.kernel._program("tcm_ingress") as opened:
+    with datapath.kernel.programs.open("tcm_ingress") as opened:
         opened.program.test_run(packet, repeat=times)
 
 

@@ -154,7 +154,7 @@ def test_an_object_that_cannot_be_loaded_replaces_nothing(ruled, fault, reason, 
 
 
 def program_id(datapath, name: str) -> int:
-    with datapath.kernel._program(name) as opened:
+    with datapath.kernel.programs.open(name) as opened:
         return opened.program.id
 
 

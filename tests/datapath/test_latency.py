@@ -6,8 +6,8 @@ from conftest import OBJECT
 from packets import tcp_packet
 
 from tcmicro_agent import abi
-from tcmicro_agent.datapath.kernel import PROGRAMS
 from tcmicro_agent.datapath.latency import Latency
+from tcmicro_agent.datapath.programs import PROGRAMS
 
 RUNS = 50
 AROUND = OBJECT.parent / "trace/latency.bpf.o"

@@ -213,7 +213,7 @@ def loaded_programs(kernel: Kernel) -> set[str]:
 def program_ids(kernel: Kernel) -> dict[str, int]:
     found = {}
     for name in loaded_programs(kernel):
-        with kernel._program(name) as opened:
+        with kernel.programs.open(name) as opened:
             found[name] = opened.program.id
     return found
 

@@ -137,6 +137,6 @@ def test_a_policy_that_would_close_the_failsafe_is_refused_before_it_rules(two):
 def test_counters_that_do_not_move_are_a_fault(examination, monkeypatch):
     kernel, made = examination
     generation = kernel.headers()[kernel.control().word.active].generation
-    monkeypatch.setattr(type(kernel), "run_on", lambda *_: 0)
+    monkeypatch.setattr(type(kernel.programs), "run_on", lambda *_: 0)
     fault = made.fault(kernel.control().word, generation, 0)
     assert fault == "counters: ingress, egress does not move"

@@ -216,7 +216,7 @@ class Stream:
 
     def __init__(self, datapath, direction: Direction, frame: bytes) -> None:
         name = "tcm_ingress" if direction is IN else "tcm_egress"
-        self._opened = datapath.kernel._program(name)
+        self._opened = datapath.kernel.programs.open(name)
         self._frame = bytearray(frame)
         self._peer, self._port = (28, SOURCE_PORT) if direction is IN else (32, SOURCE_PORT + 2)
 

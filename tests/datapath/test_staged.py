@@ -168,7 +168,7 @@ def test_no_difference_is_lost_between_processors(agent, datapath):
 
     def run(processor: int) -> None:
         os.sched_setaffinity(0, {processor})
-        with datapath.kernel._program("tcm_ingress") as opened:
+        with datapath.kernel.programs.open("tcm_ingress") as opened:
             together.wait(10)
             opened.program.test_run(knock(4), repeat=each)
 

@@ -8,6 +8,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring import (
     documents,
     outcome,
     server,
+    shown,
     targets,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring.faults import MonitoringError
@@ -316,3 +317,18 @@ def test_faults_of_all_documents_are_said_together():
     }
     with pytest.raises(MonitoringError, match=r"monitoring_scrape_interval.*monitoring_told"):
         documents.documents(wrong, ["web1"], HOSTS)
+
+
+@pytest.mark.parametrize(
+    ("server_name", "secret"),
+    [("prometheus", "remote_write:\n- url: x\n"), ("alertmanager", "webhook_configs: []\n")],
+)
+def test_configuration_is_shown_unless_it_holds_passwords_before_or_after(server_name, secret):
+    plain = "global: {}\n"
+    assert shown.may_be_shown(["", plain], server_name)
+    assert not shown.may_be_shown([secret, plain], server_name)
+    assert not shown.may_be_shown([plain, secret], server_name)
+
+
+def test_scrapes_are_no_secret():
+    assert shown.may_be_shown(["scrape_configs: []", "static_configs: []"], "prometheus")

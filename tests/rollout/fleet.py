@@ -16,8 +16,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.process import crash
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).parent / "fakes"
@@ -278,16 +281,22 @@ class Fleet:
         return process
 
     def end(self) -> None:
+        """Workers of a controller that was killed outlive it; all of them know the folder."""
         for process in self.started:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                crash(process.pid)
                 process.wait()
+        mark = f"FAKE_FLEET={self.folder}\0".encode()
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # it has ended meanwhile
+                if mark in environment.read_bytes():
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
 
     def wait(self, process: subprocess.Popen) -> Outcome:
         try:
             code = process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            crash(process.pid)
             code = process.wait()
         self.log.seek(0)
         return Outcome(code, self.log.read())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.process import crash
 
 RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 PLAYBOOK_LIMIT = 600.0
@@ -91,10 +92,10 @@ class Run:
         self.reader.join(5)
         return Outcome(code, "".join(self.lines), self.log)
 
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """End the whole group at once, as a crash of the controller would."""
+    def kill(self) -> None:
+        """End it with all its workers at once, as a crash of the controller would."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, number)
+            crash(self.process.pid)
 
 
 class Playbooks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcmicro_agent.abi import SessionTable
-from tcmicro_agent.datapath.kernel import LAYOUTS
+from tcmicro_agent.datapath.layouts import LAYOUTS
 from tcmicro_agent.metrics.datapath import Maps
 from tcmicro_agent.tables import POLICY_MAPS
 

@@ -20,6 +20,7 @@ from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring import (
     documents,
     outcome,
     server,
+    shown,
     targets,
 )
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils.monitoring.faults import MonitoringError
@@ -70,6 +71,7 @@ class FilterModule:
             "scrapers": plain(targets.scrapers),
             "prometheus_lacks": plain(server.unregistered),
             "monitoring_documents": plain(documents.documents),
+            "may_be_shown": plain(shown.may_be_shown),
             "not_scraped": plain(outcome.not_scraped),
             "dashboards_outdated": plain(dashboards.outdated),
         }
