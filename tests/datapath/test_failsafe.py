@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -14,7 +14,8 @@ from seeds import base_seed, scaled
 from tcmicro_agent import abi
 from tcmicro_agent.abi import Direction, Reason
 from tcmicro_agent.config import Failsafe
-from tcmicro_agent.datapath.kernel import Kernel
+from tcmicro_agent.datapath import failsafe
+from tcmicro_agent.datapath.libbpf import Map
 from tcmicro_agent.policy.model import Direction as Way
 from tcmicro_agent.policy.model import Protocol
 
@@ -77,27 +78,28 @@ def test_an_empty_failsafe_is_not_searched(datapath):
     assert datapath.reason(IN, KNOCK) is Reason.FAILSAFE
 
 
-class Interrupted(Kernel):
-    """Somebody else acts after it has read the failsafe for the `turn`th time."""
+class Interrupted:
+    """The map of the failsafe; somebody else acts after it has been read for the `turn`th time."""
 
-    act: Callable[[], object]
-    turn: int
+    def __init__(self, table: Map, turn: int, act: Callable[[], object]) -> None:
+        self.table, self.turn, self.act = table, turn, act
+        self.put, self.delete = table.put, table.delete
 
-    def failsafe(self) -> frozenset[bytes]:
-        found = super().failsafe()
+    def __iter__(self) -> Iterator[bytes]:
+        found = list(self.table)
         self.turn -= 1
         if self.turn == 0:
             self.act()
-        return found
+        return iter(found)
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
 def test_what_another_writer_adds_meanwhile_is_found(datapath, turn):
     datapath.enforce(bundle())
-    other = Interrupted(datapath.kernel.pins)
-    other.turn = turn
-    other.act = lambda: datapath.kernel.set_failsafe(frozenset({SSH.key()}))
-    other.set_failsafe(frozenset())
-    other.close()
+    kernel = datapath.kernel
+    keys = Interrupted(
+        kernel.map("tcm_failsafe"), turn, lambda: kernel.set_failsafe(frozenset({SSH.key()}))
+    )
+    failsafe.replace(keys, kernel.map("tcm_no_failsafe"), frozenset())
     assert datapath.kernel.failsafe() == {SSH.key()}
     assert datapath.reason(IN, KNOCK) is Reason.FAILSAFE
