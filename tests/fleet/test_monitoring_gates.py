@@ -65,11 +65,27 @@ def opens(port):
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture
-def releases(scene):
-    """What every host runs."""
+@pytest.fixture(scope="module")
+def releases(scene, server):
+    """What every host runs; afterwards what it ran before."""
     hosts = scene.lab.hosts()
-    return lambda: {host: scene.lab.agent(host, "status")["agent"]["release"] for host in hosts}
+
+    def look():
+        return {host: scene.lab.agent(host, "status")["agent"]["release"] for host in hosts}
+
+    before = look()
+    yield look
+    if look() != before:
+        [release] = set(before.values())
+        words = (
+            "-e",
+            f"tcmicro_agent_release={release}",
+            "-e",
+            "tcmicro_agent_change_release=true",
+        )
+        outcome = scene.plays.run("deploy", *place.INVENTORIES, *words)
+        assert outcome.code == 0, outcome.failure()
+    assert look() == before
 
 
 @pytest.fixture
