@@ -45,7 +45,7 @@ class Programs:
         mark = self._pins / "object" / _digest(path)
         if mark.exists() and not layouts.lost(self._pins) and not self.missing(ALWAYS):
             return
-        self.make_room()
+        self._make_room()
         mark.parent.mkdir(exist_ok=True)
 
         def unmark() -> None:
@@ -62,14 +62,15 @@ class Programs:
         missing = self.missing(names)
         if not missing or not self._object or layouts.lost(self._pins):
             return []
+        self._make_room()
         self._load({}, missing.__contains__)
         return sorted(missing)
 
     def missing(self, names: Collection[str]) -> set[str]:
         return {name for name in names if not self.pin(name).exists()}
 
-    def make_room(self) -> None:
-        self._pins.joinpath("programs").mkdir(parents=True, exist_ok=True)
+    def _make_room(self) -> None:
+        self.pin("").mkdir(parents=True, exist_ok=True)
 
     def _load(
         self,

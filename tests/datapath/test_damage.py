@@ -54,6 +54,7 @@ def test_pins_that_are_removed_come_back_with_all_they_hold(ruled):
         names = [pin for pin in ruled.pins.iterdir() if pin.is_file()]
         for pin in (*names, *(ruled.pins / "programs").iterdir()):
             pin.unlink()
+        (ruled.pins / "programs").rmdir()
         reload(ruled)  # so that it looks now, and not up to half a minute later
         until(lambda: all(pin.exists() for pin in names))
         until(lambda: healthy(ruled))
