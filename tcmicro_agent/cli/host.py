@@ -6,16 +6,23 @@ import argparse
 from pathlib import Path
 
 from tcmicro_agent import config as configuration
-from tcmicro_agent import guard, preflight, report
+from tcmicro_agent import guard, preflight, recorder, report
 from tcmicro_agent.cli import verbs
-from tcmicro_agent.cli.arguments import Adder
+from tcmicro_agent.cli.arguments import Adder, positive
 from tcmicro_agent.datapath.clock import Clock
 from tcmicro_agent.documents import document
 from tcmicro_agent.store import Store, read_document
 
 
 def add_looking_verbs(add: Adder) -> None:
-    add("status", status, "release, datapath, live policy and pending change")
+    shown = add("status", status, "release, datapath, live policy and pending change")
+    shown.add_argument(
+        "--samples",
+        type=positive,
+        metavar="SECONDS",
+        help="and the samples of the last so many seconds, as `tc-micro samples` tells them",
+    )
+    shown.add_argument("--peers", action="store_true", help="with the samples: see there")
     check = add("preflight", check_fitness, "can this host run the agent? all findings at once")
     check.add_argument(
         "--metrics-port", type=int, metavar="PORT", help="default: as this host is configured"
@@ -31,9 +38,13 @@ def add_failsafe_verbs(add: Adder) -> None:
     replace.add_argument("file", metavar="FILE", help="entries as in agent.json, as JSON")
 
 
-def status(_: argparse.Namespace) -> verbs.Result:
+def status(args: argparse.Namespace) -> verbs.Result:
+    """How the host is, and on request what it recorded: a controller that asks for both has them from one process."""
     here = verbs.agent()
-    return report.status(here, here.store.config()), 0
+    found = report.status(here, here.store.config())
+    if args.samples:
+        found["samples"] = recorder.document(here, args.samples, with_peers=args.peers)
+    return found, 0
 
 
 def check_fitness(args: argparse.Namespace) -> verbs.Result:

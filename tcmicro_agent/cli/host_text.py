@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcmicro_agent.cli import staged_text
+from tcmicro_agent.cli import samples, staged_text
 from tcmicro_agent.cli.table import table
 
 
@@ -30,7 +30,8 @@ def status(doc: dict[str, Any]) -> str:
         ),
         ("drift", "; ".join(doc["drift"]) or "none"),
     ]
-    return "\n".join(f"{name:<12} {value}" for name, value in rows)
+    shown = "\n".join(f"{name:<12} {value}" for name, value in rows)
+    return f"{shown}\n\n{samples.text(doc['samples'])}" if "samples" in doc else shown
 
 
 def _agent_line(agent: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def main() -> int:
         hosts = _hosts(args.hosts)
         with tempfile.TemporaryDirectory(prefix="tcm-bench-fleet-") as folder:
             fleet = Fleet(hosts, args.forks, Path(folder))
-            variants: dict[str, Any] = {"ping": fleet.ping, "push": fleet.push, "wave": fleet.wave}
+            ways = {"ping": fleet.ping, "push": fleet.push, "wave": fleet.wave}
+            variants: dict[str, Any] = {name: _told(name, run) for name, run in ways.items()}
             rounds = alternate(variants, args.rounds, warm_up=args.warm_up)
     except (MeasurementError, ToolError) as exc:
         print(f"bench-fleet: {exc}", file=sys.stderr)
@@ -45,6 +46,17 @@ def main() -> int:
     REPORT.write_text(json.dumps(document, indent=2) + "\n")
     print(table(document))
     return 0
+
+
+def _told(name: str, run: Callable[[], Cost]) -> Callable[[], Cost]:
+    """The same, and a line for who waits."""
+
+    def taken() -> Cost:
+        cost = run()
+        print(f"bench-fleet: {name:<6} {cost.wall_s:7.2f} s", file=sys.stderr, flush=True)
+        return cost
+
+    return taken
 
 
 def _arguments() -> argparse.Namespace:

@@ -60,11 +60,17 @@ class Fleet:
         return self._run("ansible-playbook", "playbooks/policy.yml", *self._changed())
 
     def wave(self) -> Cost:
-        """One wave of all: compared, changed, judged, kept, reported; with as little waiting as there can be."""
+        """Of a rollout to all its first wave: everybody but the controls is compared, changed, judged against
+        them and kept; with as little waiting as there can be."""
         asked = {"policy": True, "waves": [100], "bake": 0, "stage": 0, "accept_blind": "all"}
-        more = {**asked, "tcmicro_rollouts_dir": str(self.folder / "rollouts")}
+        first = {"stop_after": 1, "tcmicro_ha_group": ""}  # partners would be waves of their own
+        more = {**asked, **first, "tcmicro_rollouts_dir": self._journal()}
         words = ("-e", json.dumps(more), *self._changed())
         return self._run("ansible-playbook", "playbooks/canary.yml", *words)
+
+    def _journal(self) -> str:
+        """A folder for the journal of one rollout, which stays open after its first wave."""
+        return tempfile.mkdtemp(prefix="rollouts-", dir=self.folder)
 
     def _changed(self) -> Sequence[str]:
         folder = self.folder / "policies"

@@ -511,6 +511,9 @@ def test_what_the_host_does_is_recorded_over_restarts_of_the_agent(host):
     assert last["values"]["capacity_tcp4"] >= 1000
     assert f'tc_micro_sample{{value="packets"}} {last["values"]["packets"]:.1f}' in host.metrics()
     assert host.run("samples", "--since", "1")[1]["peers"] is None
+    both = host.run("status", "--samples", "3600")[1]
+    assert (both["kind"], both["samples"]["kind"]) == ("Status", "Samples")
+    assert last in both["samples"]["samples"]
 
 
 def test_peers_that_do_not_answer_are_told(host):

@@ -9,6 +9,7 @@ import subprocess
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -18,18 +19,20 @@ from tools.demo.releases import FIRST, NEXT
 
 pytestmark = pytest.mark.lab
 GATES = Path(__file__).with_name("gates.yml")
-RECORDED = "count_over_time(instance_value:tc_micro_sample:last{value='agent_rss_bytes'}[10m])"
+# over the time before a change that gates.yml asks for
+DENIED = "instance_value:tc_micro_sample:last{value='denied_ingress'}[100s]"
+RECORDED = f"count_over_time({DENIED}) unless resets({DENIED}) > 0"
 LAST = "SELECT id FROM rollouts ORDER BY created DESC LIMIT 1"
 VERDICTS = "SELECT wave, document FROM verdicts WHERE rollout = ? ORDER BY id"
-SAMPLES = 8  # one in ten seconds; gates want to know a minute before the change
+SAMPLES = 8  # one in ten seconds; gates want to know a minute on end before the change
 
 
 @pytest.fixture(scope="module")
 def server(play, monitor, scene):
-    """The address on this machine of the lab's Prometheus, once it knows every host for a minute."""
+    """The address on this machine of the lab's Prometheus, once it knows every host as long as gates ask."""
     outcome = play()
     assert outcome.code == 0, outcome.failure()
-    query = f"{place.PROMETHEUS}/api/v1/query?query={RECORDED}"
+    query = f"{place.PROMETHEUS}/api/v1/query?{urlencode({'query': RECORDED})}"
 
     def counts():
         found = monitor.ask(query)["data"]["result"]

@@ -104,12 +104,23 @@ UNKNOWN_VERB = 2
 MAX_DIFFERENCES = 1000
 
 
-def status(agent: Agent) -> tuple[Document | None, str]:
-    """What the agent says of itself, and why it does not."""
+def told(agent: Agent, seconds: int, *, peers: bool) -> Document:
+    """What the agent says of itself, why it does not, and its samples where `seconds` are given.
+
+    Both in one call: each is a process. A release that cannot, or that fails at one of them, is asked for each.
+    """
     if not agent.installed():
-        return None, "the agent is not installed"
+        return {"status": None, "problem": "the agent is not installed"}
+    more = ["--peers"] if peers else []
+    if seconds:
+        both = agent.call("status", "--samples", str(seconds), *more)
+        if both.ok and both.document is not None:
+            recorded = both.document.pop("samples")
+            return {"status": both.document, "samples": recorded, "problem": ""}
     reply = agent.call("status")
-    return (reply.document, "") if reply.ok else (None, reply.complaint())
+    said = {"status": reply.document, "problem": ""}
+    found = said if reply.ok else {"status": None, "problem": reply.complaint()}
+    return {**found, "samples": samples(agent, seconds, more)} if seconds else found
 
 
 def transaction(found: Document | None) -> Document | None:
@@ -120,10 +131,14 @@ def transaction(found: Document | None) -> Document | None:
     return {**found, "deadline_in_s": max(0.0, (found["deadline_ms"] - now_ms) / 1000)}
 
 
-def look(run: Run, layout: Layout) -> Document:
-    found, problem = status(Agent(run))
+def look(run: Run, layout: Layout, params: Document) -> Document:
+    agent = Agent(run)
+    found = told(agent, params["samples_s"], peers=params["peers"])
+    if params["differences"]:
+        found["differences"] = differences(agent, found["status"])
     return {
-        "installed": Agent(run).installed(),
+        **found,
+        "installed": agent.installed(),
         "releases": {
             "current": layout.linked(layout.current),
             "previous": layout.linked(layout.previous),
@@ -131,41 +146,29 @@ def look(run: Run, layout: Layout) -> Document:
         },
         "service": Service(run).show(),
         "transaction": transaction(Guard(layout, run).transaction()),
-        "status": found,
         "facts": facts(),
-        "problem": problem,
     }
 
 
-def samples(agent: Agent, seconds: int, *, peers: bool) -> Document | None:
+def samples(agent: Agent, seconds: int, more: list[str]) -> Document | None:
     """What the agent recorded. A release that knows no such verb records nothing; one that fails to answer is silent."""
-    reply = agent.call("samples", "--since", str(seconds), *(["--peers"] if peers else []))
+    reply = agent.call("samples", "--since", str(seconds), *more)
     if reply.code == UNKNOWN_VERB:
         return None
     return reply.document if reply.ok and reply.document is not None else {}
 
 
-def differences(agent: Agent) -> list[Document]:
+def differences(agent: Agent, status: Document | None) -> list[Document]:
+    """None where nothing is staged, and nobody is asked."""
+    if not ((status or {}).get("policy") or {}).get("staged"):
+        return []
     reply = agent.call("policy", "differences", "--limit", str(MAX_DIFFERENCES))
     return list(reply.document["differences"]) if reply.ok and reply.document else []
 
 
-def asked_besides(agent: Agent, params: Document) -> Document:
-    """The documents that are not of every look."""
-    found: Document = {}
-    if params["samples_s"]:
-        found["samples"] = samples(agent, params["samples_s"], peers=params["peers"])
-    if params["differences"]:
-        found["differences"] = differences(agent)
-    return found
-
-
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    found = look(module.run_command, Layout())
-    if found["installed"]:
-        found.update(asked_besides(Agent(module.run_command), module.params))
-    module.exit_json(**found)
+    module.exit_json(**look(module.run_command, Layout(), module.params))
 
 
 if __name__ == "__main__":
