@@ -17,6 +17,8 @@ from tests.bench.measure import MeasurementError
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 1800
+# ssh starts the lab's proxy by it, and bash would read ~/.bashrc each time
+PLAIN = {"SHELL": "/bin/sh"}
 POLICY = """\
 apiVersion: tcmicro/v1
 kind: Policy
@@ -86,7 +88,7 @@ class Fleet:
         """Ends with the command; MeasurementError with its last words where that failed."""
         argv = [*words, "--forks", str(self.forks), "--limit", ",".join(self.hosts)]
         with tempfile.TemporaryDirectory(prefix="tcm-ssh-") as sockets:
-            environment = {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
+            environment = {**os.environ, **PLAIN, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
             begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
             done = _done(argv, environment)
             wall_s = time.monotonic() - begun

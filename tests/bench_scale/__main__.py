@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tests.bench.measure import MeasurementError
 from tests.bench_fleet.runs import ROOT, Cost
@@ -25,28 +24,27 @@ from tools.process import ToolError
 REPORT = ROOT / "build/bench-scale.json"
 LAB, FAKES, FORKS, ROUNDS = (10, 20, 40), (125, 250, 500), 20, 3
 Works = Mapping[str, Callable[[], Cost]]
+Sizes = dict[int, list[dict[str, Cost]]]
 
 
 def main() -> int:
     args = _arguments()
     machine = {"kernel": platform.release(), "cpus": os.cpu_count()}
     loads, left_out = [os.getloadavg()[0]], []
-    series: dict[str, Any] = {}
+    series: dict[str, Sizes] = {"lab": {}, "fakes": {}}
+    failed = False
     try:
-        if args.lab:
-            series["lab"], missing = _lab(args)
-            left_out += missing
-        if args.fakes:
-            series["fakes"] = _fakes(args)
-    except (MeasurementError, ToolError) as exc:
+        left_out += _lab(args, series["lab"])
+        _fakes(args, series["fakes"])
+    except (MeasurementError, ToolError) as exc:  # what was taken until then is kept
         print(f"bench-scale: {exc}", file=sys.stderr)
-        return 1
+        failed = True
     loads.append(os.getloadavg()[0])
     found = document(series, {**machine, "load": loads, "forks": args.forks}, left_out)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(found, indent=2) + "\n")
     print(table(found))
-    return 0
+    return 1 if failed else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -62,33 +60,37 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(sorted(int(word) for word in text.split(",") if int(word)))
 
 
-def _lab(args: argparse.Namespace) -> tuple[dict[int, list[dict[str, Cost]]], list[str]]:
+def _lab(args: argparse.Namespace, found: Sizes) -> list[str]:
     """Costs by size, and which sizes the lab has no hosts for."""
-    there = prepared(Lab(ROOT))
+    there = prepared(Lab(ROOT)) if args.lab else []
     sizes = [size for size in args.lab if size <= len(there)]
-    missing = [f"{s} lab hosts: there are {len(there)}" for s in args.lab if s not in sizes]
-    found = {}
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="tcm-bench-scale-") as folder:
             fleet = ScaleFleet(there[:size], args.forks, Path(folder))
             works = {"status": fleet.status, "push": fleet.push, "release": fleet.release}
-            found[size] = _taken(works, args.rounds)
-    return found, missing
+            found[size] = _taken(f"{size} of the lab", works, args.rounds)
+    return [f"{s} lab hosts: there are {len(there)}" for s in args.lab if s not in sizes]
 
 
-def _fakes(args: argparse.Namespace) -> dict[int, list[dict[str, Cost]]]:
-    found = {}
+def _fakes(args: argparse.Namespace, found: Sizes) -> None:
     for size in args.fakes:
         with tempfile.TemporaryDirectory(prefix="tcm-bench-scale-") as folder:
             fleet = FakeFleet(Path(folder), size, args.forks)
-            found[size] = _taken({"status": fleet.status, "push": fleet.push}, args.rounds)
-    return found
+            works = {"status": fleet.status, "push": fleet.push}
+            found[size] = _taken(f"{size} fakes", works, args.rounds)
 
 
-def _taken(works: Works, rounds: int) -> list[dict[str, Cost]]:
+def _taken(hosts: str, works: Works, rounds: int) -> list[dict[str, Cost]]:
     """Rounds of all of them; what is read or compiled once is read before."""
     next(iter(works.values()))()
-    return [{name: work() for name, work in works.items()} for _ in range(rounds)]
+    return [{name: _told(hosts, name, work) for name, work in works.items()} for _ in range(rounds)]
+
+
+def _told(hosts: str, name: str, work: Callable[[], Cost]) -> Cost:
+    """With a line for who waits."""
+    cost = work()
+    print(f"bench-scale: {hosts}: {name} {cost.wall_s:.1f} s", file=sys.stderr, flush=True)
+    return cost
 
 
 if __name__ == "__main__":

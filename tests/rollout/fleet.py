@@ -18,12 +18,14 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from tools.process import crash
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).parent / "fakes"
+NETWORK = ip_network("10.0.0.0/16")
 LIMIT_S = 120
 OLD, NEW = "0.1.0", "0.1.1"
 
@@ -110,7 +112,7 @@ class Fleet:
         hosts = {
             host: {
                 "tcmicro_ring": "canary" if number < half else "normal",
-                "tcmicro_addresses": [f"10.0.0.{number + 1}"],
+                "tcmicro_addresses": [str(NETWORK[number + 1])],
                 "fake_folder": str(self.folder / "hosts" / host),
             }
             for number, host in enumerate(self.hosts)

@@ -60,5 +60,5 @@ def test_sizes_are_read_in_order_and_none_is_none():
 def test_works_are_taken_in_turns_after_one_that_is_thrown_away():
     said = []
     works = {name: lambda name=name: said.append(name) or Cost(1, 1) for name in ("a", "b")}
-    assert len(bench._taken(works, 2)) == 2
+    assert len(bench._taken("2 fakes", works, 2)) == 2
     assert said == ["a", "a", "b", "a", "b"]

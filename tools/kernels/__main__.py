@@ -106,22 +106,35 @@ def run(series: list[str], job: Job, baseline: figures.Baseline) -> list[Outcome
     ]
     userland = packages.userland(CACHE, job.packages)
     say(f"kernels and userland are in {CACHE.relative_to(ROOT)}/")
-    for program in sorted((ROOT / TESTS).rglob("*.bpf.c")):
-        compile_object(ROOT, BUILD / f"{program.stem}.o", str(program.relative_to(ROOT)))
+    compile_programs_of_tests()
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="checkout-") as work:
         checkout = Path(work) / "checkout.cpio"
         image.checkout(ROOT, INIT, settings(job), checkout)
-        with ThreadPoolExecutor(GUESTS) as pool:
-            parts = [[userland, *own, checkout] for own in more]
-            try:
-                guests = [
-                    pool.submit(guest, kernel, job, own, baseline)
-                    for kernel, own in zip(kernels, parts, strict=True)
-                ]
-                found = [each.result() for each in guests]
-            finally:
-                boot.given_up.set()
-    return [running, *found]
+        parts = [[userland, *own, checkout] for own in more]
+        return [running, *boot_all(kernels, parts, job, baseline)]
+
+
+def compile_programs_of_tests() -> None:
+    for program in sorted((ROOT / TESTS).rglob("*.bpf.c")):
+        compile_object(ROOT, BUILD / f"{program.stem}.o", str(program.relative_to(ROOT)))
+
+
+def boot_all(
+    kernels: list[packages.Kernel],
+    parts: list[list[Path]],
+    job: Job,
+    baseline: figures.Baseline,
+) -> list[Outcome]:
+    """A guest for each kernel with its parts; where one cannot be booted, the others end as well."""
+    with ThreadPoolExecutor(GUESTS) as pool:
+        try:
+            guests = [
+                pool.submit(guest, kernel, job, own, baseline)
+                for kernel, own in zip(kernels, parts, strict=True)
+            ]
+            return [each.result() for each in guests]
+        finally:
+            boot.given_up.set()
 
 
 def report(outcomes: list[Outcome], baseline: figures.Baseline, *, accept: bool) -> list[str]:
