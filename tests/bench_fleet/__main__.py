@@ -11,12 +11,13 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.bench.measure import MeasurementError, Round, alternate, medians, ratio
-from tests.bench_fleet.runs import ROOT, Cost, Fleet
+from tests.bench_fleet.runs import ROOT, Cost, Fleet, told
 from tools.demo.lab import Lab
 from tools.process import ToolError
 
@@ -33,7 +34,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="tcm-bench-fleet-") as folder:
             fleet = Fleet(hosts, args.forks, Path(folder))
             ways = {"ping": fleet.ping, "push": fleet.push, "wave": fleet.wave}
-            variants: dict[str, Any] = {name: _told(name, run) for name, run in ways.items()}
+            variants: dict[str, Any] = {
+                name: partial(told, "bench-fleet", name, run) for name, run in ways.items()
+            }
             rounds = alternate(variants, args.rounds, warm_up=args.warm_up)
     except (MeasurementError, ToolError) as exc:
         print(f"bench-fleet: {exc}", file=sys.stderr)
@@ -46,17 +49,6 @@ def main() -> int:
     REPORT.write_text(json.dumps(document, indent=2) + "\n")
     print(table(document))
     return 0
-
-
-def _told(name: str, run: Callable[[], Cost]) -> Callable[[], Cost]:
-    """The same, and a line for who waits."""
-
-    def taken() -> Cost:
-        cost = run()
-        print(f"bench-fleet: {name:<6} {cost.wall_s:7.2f} s", file=sys.stderr, flush=True)
-        return cost
-
-    return taken
 
 
 def _arguments() -> argparse.Namespace:

@@ -7,9 +7,10 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,13 @@ class Cost:
 
     wall_s: float
     cpu_s: float
+
+
+def told(bench: str, what: str, run: Callable[[], Cost]) -> Cost:
+    """The cost of a run, with a line for who waits."""
+    cost = run()
+    print(f"{bench}: {what} {cost.wall_s:.2f} s", file=sys.stderr, flush=True)
+    return cost
 
 
 @dataclass

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.bench.measure import MeasurementError
-from tests.bench_fleet.runs import ROOT, Cost
+from tests.bench_fleet.runs import ROOT, Cost, told
 from tests.bench_scale.fakes import FakeFleet
 from tests.bench_scale.figures import document, table
 from tests.bench_scale.runs import ScaleFleet, prepared
@@ -38,6 +38,7 @@ def main() -> int:
         _fakes(args, series["fakes"])
     except (MeasurementError, ToolError) as exc:  # what was taken until then is kept
         print(f"bench-scale: {exc}", file=sys.stderr)
+        left_out.append("what came after: a run failed")
         failed = True
     loads.append(os.getloadavg()[0])
     found = document(series, {**machine, "load": loads, "forks": args.forks}, left_out)
@@ -83,14 +84,10 @@ def _fakes(args: argparse.Namespace, found: Sizes) -> None:
 def _taken(hosts: str, works: Works, rounds: int) -> list[dict[str, Cost]]:
     """Rounds of all of them; what is read or compiled once is read before."""
     next(iter(works.values()))()
-    return [{name: _told(hosts, name, work) for name, work in works.items()} for _ in range(rounds)]
-
-
-def _told(hosts: str, name: str, work: Callable[[], Cost]) -> Cost:
-    """With a line for who waits."""
-    cost = work()
-    print(f"bench-scale: {hosts}: {name} {cost.wall_s:.1f} s", file=sys.stderr, flush=True)
-    return cost
+    return [
+        {name: told("bench-scale", f"{hosts}: {name}", work) for name, work in works.items()}
+        for _ in range(rounds)
+    ]
 
 
 if __name__ == "__main__":

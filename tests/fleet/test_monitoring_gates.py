@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import yaml
 
 from tests.fleet import monitor as place
 from tests.fleet.monitor import until
@@ -19,8 +20,8 @@ from tools.demo.releases import FIRST, NEXT
 
 pytestmark = pytest.mark.lab
 GATES = Path(__file__).with_name("gates.yml")
-# over the time before a change that gates.yml asks for
-DENIED = "instance_value:tc_micro_sample:last{value='denied_ingress'}[100s]"
+BEFORE_S = yaml.safe_load(GATES.read_text())["comparison"]["before_s"]
+DENIED = f"instance_value:tc_micro_sample:last{{value='denied_ingress'}}[{BEFORE_S}s]"
 RECORDED = f"count_over_time({DENIED}) unless resets({DENIED}) > 0"
 LAST = "SELECT id FROM rollouts ORDER BY created DESC LIMIT 1"
 VERDICTS = "SELECT wave, document FROM verdicts WHERE rollout = ? ORDER BY id"
