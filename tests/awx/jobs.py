@@ -83,8 +83,10 @@ class Jobs(Fleet):
             settings={"pexpect_timeout": 1, "job_timeout": LIMIT_S},
             quiet=True,
         )
-        events = [json.loads(p.read_text()) for p in (place / "artifacts").rglob("job_events/*")]
-        return Job(done.status, done.rc, events, place / "artifacts" / str(self.launched))
+        # not what lies in its folder: a job that is killed leaves half an event there
+        return Job(
+            done.status, done.rc, list(done.events), place / "artifacts" / str(self.launched)
+        )
 
     def _variables(self, template: str, given: dict[str, Any]) -> dict[str, Any]:
         """Extra variables of the template, its places being this fleet's, and the answers."""
