@@ -203,6 +203,7 @@ ROOMS = {
     ),
     f"{FLEET}.plugin_utils.judge.gate_file": Room((*agent("errors"), f"{FLEET}.plugin_utils")),
     f"{FLEET}.plugin_utils.judge.prometheus": Room((f"{FLEET}.plugin_utils",)),
+    f"{FLEET}.plugin_utils.key_files": Room(agent("signing"), pure=True),
     f"{FLEET}.plugin_utils.signatures": Room((*BASE, *agent("signing"), "cryptography"), pure=True),
     f"{FLEET}.plugin_utils.pointers": Room(
         (*BASE, *agent("signing", "pointer"), f"{FLEET}.plugin_utils"), pure=True

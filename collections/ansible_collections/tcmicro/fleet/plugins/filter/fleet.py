@@ -12,6 +12,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.tcmicro.fleet.plugins.plugin_utils import (
     course,
     fleet_state,
+    key_files,
     looks,
     tables,
 )
@@ -31,6 +32,7 @@ ERRORS = (
     RolloutError,
     tables.FailsafeError,
     fleet_state.StateError,
+    key_files.KeyFilesError,
     MonitoringError,
     ValueError,
 )
@@ -61,6 +63,7 @@ class FilterModule:
             "looks": plain(looks.together),
             "dealt_to": plain(looks.dealt_to),
             "bake_pauses": plain(looks.bake_pauses),
+            "key_files": plain(key_files.key_files),
             "findings": plain(tables.findings),
             "failsafe": plain(tables.failsafe),
             "fleet_state": plain(fleet_state.record),

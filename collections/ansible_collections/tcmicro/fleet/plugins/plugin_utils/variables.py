@@ -27,7 +27,7 @@ SETTINGS = frozenset(
 FACTS = frozenset(
     (
         *("tcmicro_agent_before", "tcmicro_agent_found", "tcmicro_agent_installed"),
-        *("tcmicro_agent_keys_there", "tcmicro_agent_prerequisites"),
+        "tcmicro_agent_prerequisites",
         *("tcmicro_asked_at", "tcmicro_back", "tcmicro_bundles", "tcmicro_end", "tcmicro_kept"),
         *("tcmicro_drill", "tcmicro_drill_after", "tcmicro_drill_asked", "tcmicro_drill_before"),
         *("tcmicro_drill_planted", "tcmicro_drill_removed", "tcmicro_drill_run"),

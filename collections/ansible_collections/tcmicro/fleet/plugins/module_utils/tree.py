@@ -1,0 +1,238 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories, files and links as somebody wants them: what is wrong with that, what has to change, and the change.
+
+Everything but `look` and `Maker` is pure. Paths are absolute; a file's text is UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+DIRECTORY, FILE, LINK, OTHER = "directory", "file", "link", "special file"
+MODES = {DIRECTORY: 0o755, FILE: 0o644}
+REPLACED = {DIRECTORY: (DIRECTORY,), FILE: (FILE, LINK), LINK: (FILE, LINK)}  # wanted: may be there
+
+
+Owner = tuple[int, int]  # numbers of user and group
+
+
+class Wanted(NamedTuple):
+    """Files by path with their text, links with their targets; `only` names directories that hold nothing else,
+    `absent` what goes with all that is below."""
+
+    directories: list[str]
+    files: dict[str, str]
+    links: dict[str, str]
+    only: list[str]
+    absent: list[str]
+
+
+class Entry(NamedTuple):
+    """What a path is. `text` is a file's content or a link's target; mode and owner are None where they do not matter."""
+
+    kind: str
+    text: str = ""
+    mode: int | None = None
+    owner: Owner | None = None
+
+
+class Change(NamedTuple):
+    """Of one path; None is nothing."""
+
+    path: str
+    before: Entry | None
+    after: Entry | None
+
+
+Found = Mapping[str, Entry]
+
+
+def faults(wanted: Wanted) -> list[str]:
+    """What is wrong with the wish itself, all of it."""
+    paths = [*wanted.directories, *wanted.files, *wanted.links]
+    above = {parent for path in paths for parent in _parents(path)}
+    return [
+        *(
+            f"{p}: is no absolute path in its shortest form"
+            for p in [*paths, *wanted.absent]
+            if not _plain(p)
+        ),
+        *(
+            f"{path}: {text!r} is no text"
+            for path, text in [*wanted.files.items(), *wanted.links.items()]
+            if not isinstance(text, str)
+        ),
+        *(f"{p}: is wanted more than once" for p in sorted(set(paths)) if paths.count(p) > 1),
+        *(
+            f"{p}: is wanted as a file or link, and as a directory of others"
+            for p in [*wanted.files, *wanted.links]
+            if p in above
+        ),
+        *(
+            f"absent: {p} is wanted, or something below it"
+            for p in wanted.absent
+            if p in {*paths, *above}
+        ),
+        *(
+            f"only: {p} is none of the directories"
+            for p in wanted.only
+            if p not in wanted.directories
+        ),
+    ]
+
+
+def entries(wanted: Wanted, owner: Owner) -> dict[str, Entry]:
+    """What every path shall be, parents before children. A parent that is only passed through stays as it is."""
+    named = {
+        path: Entry(DIRECTORY, mode=MODES[DIRECTORY], owner=owner) for path in wanted.directories
+    }
+    for path, text in wanted.files.items():
+        named[path] = Entry(FILE, text, MODES[FILE], owner)
+    for path, target in wanted.links.items():
+        named[path] = Entry(LINK, target)
+    passed = {parent: Entry(DIRECTORY) for path in named for parent in _parents(path)}
+    return dict(sorted({**passed, **named}.items()))
+
+
+def obstacles(shall: Mapping[str, Entry], found: Found) -> list[str]:
+    """What is in the way and not ours to remove, all of it."""
+    return [
+        f"{path}: is a {found[path].kind}, a {entry.kind} is wanted: move it away"
+        for path, entry in shall.items()
+        if path in found and found[path].kind not in REPLACED[entry.kind]
+    ]
+
+
+def plan(wanted: Wanted, shall: Mapping[str, Entry], found: Found) -> list[Change]:
+    """First what goes, children before parents; then what comes or changes, parents before children."""
+    gone = [
+        Change(path, there, None)
+        for path, there in sorted(found.items(), reverse=True)
+        if path in wanted.absent
+        or (path not in shall and any(parent in wanted.only for parent in _parents(path)))
+    ]
+    return gone + [
+        Change(path, found.get(path), entry)
+        for path, entry in shall.items()
+        if path not in found or _differs(found[path], entry)
+    ]
+
+
+def differences(changes: list[Change]) -> list[dict[str, str]]:
+    """As `--diff` shows them."""
+    return [
+        {
+            "before_header": change.path,
+            "after_header": change.path,
+            "before": _shown(change.before, change),
+            "after": _shown(change.after, change),
+        }
+        for change in changes
+    ]
+
+
+def look(wanted: Wanted, shall: Mapping[str, Entry]) -> Found:
+    """What is there of what matters. A link to a directory serves as one where a directory is wanted."""
+    paths = {path: entry.kind == DIRECTORY for path, entry in shall.items()}
+    paths.update(dict.fromkeys(wanted.absent, False))
+    for top in wanted.only:
+        paths = {**dict.fromkeys(_below(top), False), **paths}
+    seen = {path: _look(path, follow=follow) for path, follow in paths.items()}
+    return {path: entry for path, entry in seen.items() if entry}
+
+
+class Files(Protocol):
+    """What AnsibleModule does for files: a move that is whole or not at all, and SELinux labels."""
+
+    tmpdir: str
+
+    def atomic_move(self, src: str, dest: str) -> None: ...
+    def set_default_selinux_context(self, path: str, *, changed: bool) -> Any: ...
+
+
+class Maker:
+    """Carries changes out, one path after another; each is whole or not at all."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def carry_out(self, changes: list[Change]) -> None:
+        for path, before, after in changes:
+            if after is None:
+                (shutil.rmtree if before and before.kind == DIRECTORY else os.unlink)(path)
+                continue
+            if before is None or (before.kind, before.text) != (after.kind, after.text):
+                {DIRECTORY: self._directory, FILE: self._file, LINK: self._link}[after.kind](
+                    path, after
+                )
+            self._finish(path, after)
+
+    def _directory(self, path: str, _: Entry) -> None:
+        os.mkdir(path)
+        os.chmod(path, MODES[DIRECTORY])  # whatever the umask is
+
+    def _file(self, path: str, entry: Entry) -> None:
+        draft = Path(self._files.tmpdir) / "draft"
+        draft.write_bytes(entry.text.encode())
+        self._files.atomic_move(str(draft), path)
+
+    def _link(self, path: str, entry: Entry) -> None:
+        draft = f"{path}.tcmicro"
+        if os.path.lexists(draft):  # of a run that was cut
+            os.unlink(draft)
+        os.symlink(entry.text, draft)
+        os.replace(draft, path)
+
+    def _finish(self, path: str, entry: Entry) -> None:
+        if entry.mode is not None and entry.owner is not None:
+            os.chown(path, *entry.owner)
+            os.chmod(path, entry.mode)
+        self._files.set_default_selinux_context(path, changed=False)
+
+
+def _plain(path: str) -> bool:
+    """Also no root: nobody means that."""
+    return path != "/" and path[:2] != "//" and path[:1] == "/" and os.path.normpath(path) == path
+
+
+def _parents(path: str) -> list[str]:
+    return [str(parent) for parent in Path(path).parents][:-1]
+
+
+def _differs(there: Entry, wanted: Entry) -> bool:
+    same_marks = wanted.mode is None or (there.mode, there.owner) == (wanted.mode, wanted.owner)
+    return (there.kind, there.text) != (wanted.kind, wanted.text) or not same_marks
+
+
+def _shown(entry: Entry | None, change: Change) -> str:
+    if entry is None:
+        return ""
+    if change.before and change.after and change.before[:2] == change.after[:2]:
+        return f"mode {entry.mode or 0:04o}, owner and group {entry.owner}\n"
+    return {FILE: entry.text, LINK: f"link to {entry.text}\n"}.get(entry.kind, f"{entry.kind}\n")
+
+
+def _below(top: str) -> Iterator[str]:
+    for room, directories, names in os.walk(top):
+        yield from (os.path.join(room, name) for name in [*directories, *names])
+
+
+def _look(path: str, *, follow: bool) -> Entry | None:
+    try:
+        state = os.stat(path, follow_symlinks=follow)
+    except (FileNotFoundError, NotADirectoryError):
+        return None if not os.path.islink(path) else Entry(LINK, os.readlink(path))
+    marks = (stat.S_IMODE(state.st_mode), (state.st_uid, state.st_gid))
+    if stat.S_ISDIR(state.st_mode):
+        return Entry(DIRECTORY, "", *marks)
+    if stat.S_ISLNK(state.st_mode):
+        return Entry(LINK, os.readlink(path))
+    if stat.S_ISREG(state.st_mode):
+        return Entry(FILE, Path(path).read_text(encoding="utf-8", errors="surrogateescape"), *marks)
+    return Entry(OTHER, "", *marks)
