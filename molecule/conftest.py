@@ -10,9 +10,9 @@ import pytest
 PATIENCE_S = 120
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def status(host):
-    """The agent's word on itself, once it has settled after a boot."""
+    """The agent's word on itself, once it has settled after a boot; asked once, nothing changes while tests look."""
     end = time.monotonic() + PATIENCE_S
     while True:
         said = host.run("tc-micro status --json")

@@ -11,7 +11,7 @@ DOOR = "10.77.0.1 self:9999/tcp"
 ANSWERS = {0: True, 3: False}  # exit codes of `tc-micro explain`
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def note(host):
     """What files/reach.py wrote down before the power went."""
     found = host.run(f"cat {NOTE}")

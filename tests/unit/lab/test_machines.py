@@ -130,8 +130,9 @@ def test_tap_names_fit_a_link():
 class Probed:
     """A machine that answers after so many looks, or ends, or never does either."""
 
-    def __init__(self, answers_after=None, ends_after=None):
+    def __init__(self, answers_after=None, ends_after=None, spoken=True):
         self.looks, self.answers_after, self.ends_after = 0, answers_after, ends_after
+        self.spoken = spoken
         self.hosts, self.done = {"web1": None}, []
 
     def start(self, act, accelerator):
@@ -143,6 +144,9 @@ class Probed:
     def answers(self, act):
         self.looks += 1
         return self.answers_after is not None and self.looks > self.answers_after
+
+    def speaks(self, act):
+        return self.spoken
 
     def remove(self, act):
         self.done.append("removed")
@@ -164,9 +168,11 @@ class Ticking:
     [
         (Probed(answers_after=3), "kvm"),
         (Probed(ends_after=2), qemu.EMULATED),
+        (Probed(answers_after=40), "kvm"),
         (Probed(), qemu.EMULATED),
+        (Probed(answers_after=40, spoken=False), qemu.EMULATED),
     ],
-    ids=["comes up", "ends", "hangs"],
+    ids=["comes up", "ends", "takes its time", "hangs", "never says a word"],
 )
 def test_virtualization_is_used_where_a_machine_came_up_by_it(tmp_path, monkeypatch, probed, found):
     monkeypatch.setattr(qemu, "KVM", tmp_path)
@@ -174,6 +180,19 @@ def test_virtualization_is_used_where_a_machine_came_up_by_it(tmp_path, monkeypa
     qemu.Accelerator(probed, Ticking()).make(act)
     assert (tmp_path / "accelerator").read_text() == f"{found}\n"
     assert probed.done == ["kvm", "removed"]
+
+
+def test_what_a_machine_said_outlives_it(machines, tmp_path):
+    lab = plan.plan(replace(machines(), directory=tmp_path))
+    home = tmp_path / "hosts/web1"
+    home.mkdir(parents=True)
+    (home / "console.log").write_text("panic\n")
+    disks, act = disk.Disks(lab, plan.hosts(3)), Act(Kind.DISK, str(home))
+    disks.remove(act)
+    assert not home.exists()
+    assert (tmp_path / "consoles/web1.log").read_text() == "panic\n"
+    disks.remove(act)  # of a host that was never made: what is kept stays
+    assert (tmp_path / "consoles/web1.log").exists()
 
 
 def test_files_links_and_directories_are_written_into_the_disk(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import documents, mounts
 from .images import image
+from .machine import CONSOLE
 from .model import Act, Host, Lab
 from .record import write_file
 from .run import run
@@ -39,7 +40,12 @@ class Disks:
         draft.rename(home / "disk")
 
     def remove(self, act: Act) -> None:
-        mounts.clear(Path(act.target))
+        """What the machine said outlives it, until the next one of its name is removed."""
+        home, kept = Path(act.target), self.lab.directory / "consoles"
+        if (home / CONSOLE).exists():
+            kept.mkdir(exist_ok=True)
+            (home / CONSOLE).replace(kept / f"{home.name}.log")
+        mounts.clear(home)
 
     def _image(self, name: str) -> Path:
         return self.lab.directory / self.lab.medium(self.members[name]).directory

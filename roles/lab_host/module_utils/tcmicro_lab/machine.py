@@ -12,6 +12,7 @@ from .cgroup import Cgroups
 from .model import Act, Host, Lab
 from .run import succeeds
 
+CONSOLE = "console.log"  # in the host's directory
 # systemd-nspawn --keep-unit leaves with 133 when its host reboots and counts on being started again.
 SUPERVISOR = 'while "$@"; test $? -eq 133; do :; done'
 
@@ -37,7 +38,7 @@ class Machines:
     def make(self, act: Act) -> None:
         """Starts the host and returns at once; it outlives us in a session and a cgroup of its own."""
         host = self.hosts[act.target]
-        with (self.lab.host_directory(host) / "console.log").open("ab") as console:
+        with (self.lab.host_directory(host) / CONSOLE).open("ab") as console:
             subprocess.Popen(
                 ["sh", "-c", SUPERVISOR, "lab-supervisor", *command(self.lab, host)],
                 stdin=subprocess.DEVNULL,
@@ -76,7 +77,7 @@ class Machines:
 
     def evidence(self, act: Act) -> str:
         """Where to read on when a host does not come up, and the end of what stands there."""
-        console = self.lab.host_directory(self.hosts[act.target]) / "console.log"
+        console = self.lab.host_directory(self.hosts[act.target]) / CONSOLE
         tail = console.read_text(errors="replace").splitlines()[-3:]
         return f"{console} ends with {' | '.join(tail)!r}" if tail else f"{console} is empty"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .boot import Clock
 from .images import image
-from .machine import Machines, State
+from .machine import CONSOLE, Machines, State
 from .model import Act, Host, Kind, Lab
 from .network import BRIDGE
 from .record import write_file
@@ -20,7 +20,8 @@ COMMAND_LINE = (
 )
 EMULATED, VIRTUAL = "tcg,thread=multi,tb-size=256", "kvm"
 KVM = Path("/dev/kvm")
-KVM_PROBE_S = 60
+KVM_SILENT_S, KVM_PROBE_S = 15, 60  # until its kernel says a word, until it answers
+FIRST_WORD = "Linux version"
 
 
 class VirtualMachines(Machines):
@@ -60,6 +61,11 @@ class VirtualMachines(Machines):
             return (late.stdout or b"").startswith(b"SSH-")
         return done.stdout.startswith(b"SSH-")
 
+    def speaks(self, act: Act) -> bool:
+        """Whether its kernel has begun."""
+        console = self.lab.host_directory(self.hosts[act.target]) / CONSOLE
+        return console.exists() and FIRST_WORD in console.read_text(errors="replace")
+
     def state(self, act: Act) -> State:
         if not self.exists(act):
             return State(state="stopped", uptime=None)
@@ -70,11 +76,11 @@ class VirtualMachines(Machines):
         home = self.lab.host_directory(self.hosts[act.target])
         lines = [
             line
-            for name in ("qemu.log", "console.log")
+            for name in ("qemu.log", CONSOLE)
             if (home / name).exists()
             for line in (home / name).read_text(errors="replace").splitlines()[-3:]
         ]
-        return f"{home}/console.log ends with {' | '.join(lines)!r}"
+        return f"{home}/{CONSOLE} ends with {' | '.join(lines)!r}"
 
     def _tap(self, host: Host) -> None:
         name = tap_name(host)
@@ -106,7 +112,7 @@ def command(lab: Lab, host: Host, accel: str) -> list[str]:
         *("-drive", f"file={home}/disk,format=raw,if=virtio,cache=unsafe"),
         *("-netdev", f"tap,id=net0,ifname={tap_name(host)},script=no,downscript=no"),
         *("-device", f"virtio-net-pci,netdev=net0,mac={mac(host)}", "-device", "virtio-rng-pci"),
-        *("-chardev", f"file,id=console,path={home}/console.log,append=on"),
+        *("-chardev", f"file,id=console,path={home}/{CONSOLE},append=on"),
         *("-serial", "chardev:console"),
     ]
 
@@ -130,13 +136,17 @@ class Accelerator:
 
     def _comes_up(self) -> bool:
         first = Act(Kind.VM, next(iter(self.machines.hosts)))
-        end = self.clock.now() + KVM_PROBE_S
+        begun = self.clock.now()
         self.machines.start(first, VIRTUAL)
         try:
-            while self.machines.exists(first) and self.clock.now() < end:
+            while self.machines.exists(first) and self._may_come(first, self.clock.now() - begun):
                 if self.machines.answers(first):
                     return True
                 self.clock.sleep(1)
             return False
         finally:
             self.machines.remove(first)
+
+    def _may_come(self, first: Act, waited: float) -> bool:
+        limit = KVM_PROBE_S if self.machines.speaks(first) else KVM_SILENT_S
+        return waited < limit
