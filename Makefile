@@ -54,7 +54,7 @@ molecule-lab: needs-root setup bpf ## Run changes, canaries, rollbacks, boots, m
 	molecule test $(foreach name,policy_change canary rollback reboot mixed scale,--scenario-name $(name))
 
 molecule-vm: needs-root setup bpf ## Run the main job, boots and power cuts on virtual machines with kernels 5.10, 6.1 and 6.12
-	trap 'code=$$?; $(VMS) -e vm_state=absent >/dev/null; [ $$code = 0 ] || tail -n 8 .vms/consoles/*.log 2>/dev/null' EXIT; \
+	trap 'code=$$?; $(VMS) -e vm_state=absent >/dev/null; [ $$code = 0 ] || tail -n 5 .vms/consoles/*.log 2>/dev/null' EXIT; \
 	molecule test --scenario-name vm --scenario-name vm_floor
 
 check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (four minutes)

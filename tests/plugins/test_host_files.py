@@ -133,8 +133,9 @@ def test_link_to_a_directory_serves_as_one(make, tmp_path):
 
 def test_text_that_is_no_utf8_differs_and_is_replaced(make, tmp_path):
     (tmp_path / "host").write_bytes(b"\xff\xfe")
-    make(files={f"{tmp_path}/host": "web1\n"})
+    changes = make(files={f"{tmp_path}/host": "web1\n"})
     assert (tmp_path / "host").read_text() == "web1\n"
+    assert tree.differences(changes)[0]["before"] == "\ufffd\ufffd"  # what JSON can carry
 
 
 def test_everything_in_the_way_is_named_and_nothing_is_planned_around_it(tmp_path):

@@ -215,7 +215,8 @@ def _shown(entry: Entry | None, change: Change) -> str:
         return ""
     if change.before and change.after and change.before[:2] == change.after[:2]:
         return f"mode {entry.mode or 0:04o}, owner and group {entry.owner}\n"
-    return {FILE: entry.text, LINK: f"link to {entry.text}\n"}.get(entry.kind, f"{entry.kind}\n")
+    text = entry.text.encode(errors="surrogateescape").decode(errors="replace")
+    return {FILE: text, LINK: f"link to {text}\n"}.get(entry.kind, f"{entry.kind}\n")
 
 
 def _below(top: str) -> Iterator[str]:
