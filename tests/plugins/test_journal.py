@@ -133,6 +133,13 @@ def test_second_controller_is_refused_while_the_first_lives(begun, controller):
         other.claim(os.getpid())
 
 
+def test_controller_takes_turn_after_turn_and_others_stay_refused(begun, controller):
+    """Two playbooks in one run, say a rollback of the release and one of the policy."""
+    assert Journal(begun.directory).claim(controller.pid) == begun.epoch + 1
+    with pytest.raises(JournalError, match=f"another controller .process {controller.pid}."):
+        Journal(begun.directory).claim(os.getpid())
+
+
 def test_lock_ends_with_its_controller(begun, controller):
     """The holder sees the end of its controller a moment later; whoever follows waits for that."""
     controller.send_signal(signal.SIGKILL)

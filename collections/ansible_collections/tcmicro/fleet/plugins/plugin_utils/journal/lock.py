@@ -34,12 +34,13 @@ def controller() -> int:
 
 
 def take(path: Path, controller: int) -> None:
-    """Hold the lock for as long as the process `controller` lives. Raises JournalError when another one holds it, or when
-    that process has ended."""
+    """Hold the lock for as long as the process `controller` lives; what it holds already, from a play before, it keeps.
+    Raises JournalError when another one holds it, or when that process has ended."""
     watched = _watch(controller)
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _lock(lock, path)
+        if not _lock(lock, path, controller):
+            return
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{controller}\n".encode(), 0)
         subprocess.Popen(
@@ -67,14 +68,17 @@ def _watch(controller: int) -> int:
     return watched
 
 
-def _lock(lock: int, path: Path) -> None:
-    """A holder that has ended lets go in a moment; one that lives does not."""
+def _lock(lock: int, path: Path, controller: int) -> bool:
+    """Whether it had to be locked, and is now. A holder that has ended lets go in a moment; one that lives does not."""
     end = time.monotonic() + MOMENT_S
     while True:
         try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
             holder = os.pread(lock, 32, 0).decode().strip() or "unknown"
+            if holder == str(controller):
+                return False
             if _lives(holder) or time.monotonic() > end:
                 raise JournalError(
                     f"another controller (process {holder}) holds {path}; nothing was changed. "
