@@ -67,6 +67,12 @@ def test_missing_parents_are_made_and_the_second_run_changes_nothing(make, tmp_p
     assert make(**wish) == []
 
 
+def test_parents_that_nobody_names_are_made_and_not_told(make, tmp_path):
+    changes = make(directories=[f"{tmp_path}/named"], files={f"{tmp_path}/a/b/file": "text\n"})
+    assert paths(changes) == [f"{tmp_path}{end}" for end in ("/a", "/a/b", "/a/b/file", "/named")]
+    assert paths(tree.shown(changes)) == [f"{tmp_path}/a/b/file", f"{tmp_path}/named"]
+
+
 def test_modes_are_put_right_and_those_of_parents_left_alone(make, tmp_path):
     (tmp_path / "etc").mkdir(mode=0o700)
     (tmp_path / "etc/host").write_text("web1\n")

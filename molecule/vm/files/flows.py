@@ -1,7 +1,7 @@
 """Flows that must not notice a change of release: `flows.py serve`, and `flows.py drive ADDRESS` on another machine.
 
-20 numbered messages a second each over one TCP connection and as datagrams to port 7777, which come back. `drive` ends
-by SIGTERM and leaves what it saw in /run/flows.json.
+20 numbered messages a second each over one TCP connection and as datagrams to port 7777, which come back. `drive` tells
+systemd when it is connected, ends by SIGTERM and leaves what it saw in /run/flows.json.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def drive(address: str) -> None:
     for name, (write, read) in ends.items():
         threading.Thread(target=send, args=(flows[name], write, end), daemon=True).start()
         threading.Thread(target=receive, args=(flows[name], read), daemon=True).start()
+    tell_systemd("READY=1")
     end.wait()
     late = time.monotonic() + SETTLE_S
     while any(f.arrived < f.sent for f in flows.values()) and time.monotonic() < late:
@@ -70,6 +71,12 @@ def drive(address: str) -> None:
     with open(f"{REPORT}.new", "w") as file:
         json.dump({name: vars(flow) for name, flow in flows.items()}, file)
     os.replace(f"{REPORT}.new", REPORT)
+
+
+def tell_systemd(word: str) -> None:
+    """sd_notify(3)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.sendto(word.encode(), os.environ["NOTIFY_SOCKET"])
 
 
 def serve() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from .cgroup import Cgroups
 from .model import Act, Host, Lab
-from .run import succeeds
+from .run import run, succeeds
 
 CONSOLE = "console.log"  # in the host's directory
 # systemd-nspawn --keep-unit leaves with 133 when its host reboots and counts on being started again.
@@ -52,6 +53,7 @@ class Machines:
 
     def remove(self, act: Act) -> None:
         self.cgroups.kill(self._cgroup(act.target))
+        self._unplug(act.target)
         leftover = Path("/run/systemd/nspawn/propagate") / machine_name(self.lab, act.target)
         with contextlib.suppress(FileNotFoundError):
             leftover.rmdir()
@@ -81,6 +83,18 @@ class Machines:
         tail = console.read_text(errors="replace").splitlines()[-3:]
         return f"{console} ends with {' | '.join(tail)!r}" if tail else f"{console} is empty"
 
+    def _unplug(self, name: str) -> None:
+        """Takes the bridge's end of its cable away. The kernel does too, once it gets round to the network of the dead;
+        until then no machine of that name can be started."""
+        if not Path(f"/run/netns/{self.lab.name}").exists():
+            return
+        links = json.loads(
+            run(["ip", "-n", self.lab.name, "-json", "link", "show", "type", "veth"])
+        )
+        for link in links:
+            if link.get("ifname", "").startswith(cable(self.lab, name)):
+                succeeds(["ip", "-n", self.lab.name, "link", "delete", link["ifname"]])
+
     def _cgroup(self, name: str) -> str:
         return self.lab.cgroup(self.hosts[name])
 
@@ -88,6 +102,11 @@ class Machines:
 def machine_name(lab: Lab, host: str) -> str:
     """Unlike the host's name, unique on this machine: systemd-nspawn keeps files under it."""
     return f"{host}-{lab.name.removeprefix('tcm-')}"
+
+
+def cable(lab: Lab, host: str) -> str:
+    """How systemd-nspawn's name for the bridge's end begins; it puts a hash in the place of what is too long."""
+    return f"vb-{machine_name(lab, host)}"[:11]
 
 
 def command(lab: Lab, host: Host) -> list[str]:

@@ -124,6 +124,11 @@ def plan(wanted: Wanted, shall: Mapping[str, Entry], found: Found) -> list[Chang
     ]
 
 
+def shown(changes: list[Change]) -> list[Change]:
+    """Without parents that are only passed through: where an earlier task makes them, a rehearsal would name them twice."""
+    return [change for change in changes if change.after != Entry(DIRECTORY)]
+
+
 def differences(changes: list[Change]) -> list[dict[str, str]]:
     """As `--diff` shows them."""
     return [

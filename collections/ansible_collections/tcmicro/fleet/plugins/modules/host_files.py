@@ -52,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 made:
-  description: Paths that were made or changed, or would be.
+  description: Paths that were made or changed, or would be; without parents that no option names.
   returned: success
   type: list
   elements: str
@@ -92,11 +92,12 @@ def main() -> None:
     changes = tree.plan(wanted, shall, found)
     if not module.check_mode:
         tree.Maker(module).carry_out(changes)
+    told = tree.shown(changes)
     module.exit_json(
         changed=bool(changes),
-        made=[change.path for change in changes if change.after],
-        removed=[change.path for change in changes if not change.after],
-        diff=tree.differences(changes),
+        made=[change.path for change in told if change.after],
+        removed=[change.path for change in told if not change.after],
+        diff=tree.differences(told),
     )
 
 
