@@ -54,8 +54,8 @@ molecule-lab: needs-root setup bpf ## Run changes, canaries, rollbacks, boots, m
 	molecule test $(foreach name,policy_change canary rollback reboot mixed scale,--scenario-name $(name))
 
 molecule-vm: needs-root setup bpf ## Run the main job, boots and power cuts on virtual machines with kernels 5.10, 6.1 and 6.12
-	trap 'code=$$?; $(VMS) -e vm_state=absent >/dev/null; [ $$code = 0 ] || tail -n 5 .vms/consoles/*.log 2>/dev/null' EXIT; \
-	molecule test --scenario-name vm --scenario-name vm_floor
+	$(call then_remove,$(VMS) -e vm_state=absent); \
+	molecule test --scenario-name vm --scenario-name vm_floor || { tail -n 5 .vms/consoles/*.log 2>/dev/null; exit 1; }
 
 check: setup bpf ## Check format, lint, types, layers, playbooks and unit tests (four minutes)
 	ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 from ansible_collections.tcmicro.fleet.plugins.module_utils import tree
@@ -11,23 +10,15 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils import tree
 US = (os.geteuid(), os.getegid())
 
 
-class Files:
-    """AnsibleModule's part, on a disk without labels."""
-
-    def __init__(self, tmpdir):
-        self.tmpdir = str(tmpdir)
-
-    def atomic_move(self, src, dest):
-        shutil.move(src, dest)
-
-    def set_default_selinux_context(self, path, *, changed):
-        return changed
+@pytest.fixture
+def labelled():
+    """Paths that were given their SELinux label, in turn."""
+    return []
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(labelled):
     """Brings a wish about; tells what changed."""
-    (tmp_path / "drafts").mkdir()
 
     def run(directories=(), files=(), links=(), only=(), absent=()):
         wanted = tree.Wanted(list(directories), dict(files), dict(links), list(only), list(absent))
@@ -36,7 +27,7 @@ def make(tmp_path):
         found = tree.look(wanted, shall)
         assert tree.obstacles(shall, found) == []
         changes = tree.plan(wanted, shall, found)
-        tree.Maker(Files(tmp_path / "drafts")).carry_out(changes)
+        tree.carry_out(changes, labelled.append)
         return changes
 
     return run
@@ -50,17 +41,18 @@ def mode(path):
     return path.stat().st_mode & 0o7777
 
 
-def test_missing_parents_are_made_and_the_second_run_changes_nothing(make, tmp_path):
+def test_missing_parents_are_made_and_the_second_run_changes_nothing(make, labelled, tmp_path):
     top = tmp_path / "etc"
     wish = {
         "directories": [f"{top}/keys"],
         "files": {f"{top}/keys/a/one.pem": "key\n", f"{top}/host": "web1\n"},
         "links": {f"{top}/share/man": "/nowhere/man"},
     }
-    assert paths(make(**wish)) == [
+    made = [
         *(f"{top}", f"{top}/host", f"{top}/keys", f"{top}/keys/a", f"{top}/keys/a/one.pem"),
         *(f"{top}/share", f"{top}/share/man"),
     ]
+    assert paths(make(**wish)) == labelled == made
     assert (top / "host").read_text() == "web1\n"
     assert (mode(top), mode(top / "keys/a"), mode(top / "host")) == (0o755, 0o755, 0o644)
     assert os.readlink(top / "share/man") == "/nowhere/man"
@@ -70,7 +62,7 @@ def test_missing_parents_are_made_and_the_second_run_changes_nothing(make, tmp_p
 def test_parents_that_nobody_names_are_made_and_not_told(make, tmp_path):
     changes = make(directories=[f"{tmp_path}/named"], files={f"{tmp_path}/a/b/file": "text\n"})
     assert paths(changes) == [f"{tmp_path}{end}" for end in ("/a", "/a/b", "/a/b/file", "/named")]
-    assert paths(tree.shown(changes)) == [f"{tmp_path}/a/b/file", f"{tmp_path}/named"]
+    assert paths(tree.worth_telling(changes)) == [f"{tmp_path}/a/b/file", f"{tmp_path}/named"]
 
 
 def test_modes_are_put_right_and_those_of_parents_left_alone(make, tmp_path):
@@ -111,7 +103,7 @@ def test_what_is_absent_goes_with_all_below_and_links_lead_nowhere(make, tmp_pat
     (tmp_path / "link").symlink_to(tmp_path / "kept")
     names = [f"{tmp_path}/{name}" for name in ("state", "link", "never")]
     assert paths(make(absent=names)) == [names[0], names[1]]
-    assert sorted(os.listdir(tmp_path)) == ["drafts", "kept"]
+    assert sorted(os.listdir(tmp_path)) == ["kept"]
     assert (tmp_path / "kept/file").read_text() == "stays"
     assert make(absent=names) == []
 
@@ -126,7 +118,7 @@ def test_links_and_files_take_each_others_place(make, tmp_path):
     )
     assert not (tmp_path / "file").is_symlink()
     assert (os.readlink(tmp_path / "link"), os.readlink(tmp_path / "other")) == ("/new", "/new")
-    assert sorted(os.listdir(tmp_path)) == ["drafts", "file", "link", "other"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "link", "other"]
 
 
 def test_link_to_a_directory_serves_as_one(make, tmp_path):

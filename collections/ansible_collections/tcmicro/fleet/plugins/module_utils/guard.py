@@ -18,11 +18,8 @@ from ansible_collections.tcmicro.fleet.plugins.module_utils.agent import (
     Run,
     ServiceError,
 )
-from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import (
-    Layout,
-    ReleaseError,
-    replace_file,
-)
+from ansible_collections.tcmicro.fleet.plugins.module_utils.atomic import replace_file
+from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import Layout, ReleaseError
 
 SOURCE = "lib/tcmicro_agent/guard.py"  # within a release
 TIMER, AT_BOOT, POLICY = (

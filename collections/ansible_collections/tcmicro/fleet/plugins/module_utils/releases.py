@@ -16,6 +16,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.tcmicro.fleet.plugins.module_utils.atomic import point, replace_file
+
 KEEP = 3
 DIGEST_FILE = "artifact.sha256"  # of the artifact that a release was unpacked from
 SIGNATURE_FILE = "artifact.sig"  # of the same, where it was verified
@@ -113,13 +115,13 @@ class Layout:
         """Make a release current and remember the one before; what ran stays on disk."""
         before = self.linked(self.current)
         if before not in (None, version):
-            _point(self.previous, f"releases/{before}")
-        _point(self.current, f"releases/{version}")
+            point(self.previous, f"releases/{before}")
+        point(self.current, f"releases/{version}")
 
     def take_back(self, version: str) -> None:
         """Make an earlier release current. `previous` names it too: there is nothing left to take back."""
-        _point(self.current, f"releases/{version}")
-        _point(self.previous, f"releases/{version}")
+        point(self.current, f"releases/{version}")
+        point(self.previous, f"releases/{version}")
 
     def restore(self, current: str | None, previous: str | None) -> None:
         """Put both links as they were, None meaning absent."""
@@ -127,7 +129,7 @@ class Layout:
             if version is None:
                 link.unlink(missing_ok=True)
             else:
-                _point(link, f"releases/{version}")
+                point(link, f"releases/{version}")
 
     def unit_differs(self, version: str) -> bool:
         wanted = self.release(version) / self.unit.name
@@ -143,7 +145,7 @@ class Layout:
 
     def link_command(self) -> None:
         self.command.parent.mkdir(parents=True, exist_ok=True)
-        _point(self.command, self._command_target())
+        point(self.command, self._command_target())
 
     def _command_target(self) -> str:
         return str(self.current / "bin/tc-micro")
@@ -158,14 +160,6 @@ class Layout:
     def prune(self, keep: int = KEEP) -> None:
         for version in self.prunable(keep):
             shutil.rmtree(self.release(version))
-
-
-def replace_file(path: Path, content: bytes, mode: int) -> None:
-    """By one rename: readers see the old content or the new one."""
-    scratch = path.with_name(path.name + ".tmp")
-    scratch.write_bytes(content)
-    scratch.chmod(mode)
-    scratch.rename(path)
 
 
 def sha256(path: Path) -> str:
@@ -229,14 +223,6 @@ def _check_member(member: tarfile.TarInfo, top: str) -> None:
         raise ReleaseError(
             f"artifact holds {member.name!r}; allowed are plain files and directories"
         )
-
-
-def _point(link: Path, target: str) -> None:
-    """Make or replace a symlink by one rename: readers see the old one or the new one."""
-    scratch = link.with_name(link.name + ".new")
-    scratch.unlink(missing_ok=True)
-    scratch.symlink_to(target)
-    scratch.rename(link)
 
 
 def _same(one: Path, other: Path) -> bool:

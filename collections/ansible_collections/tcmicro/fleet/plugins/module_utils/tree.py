@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Directories, files and links as somebody wants them: what is wrong with that, what has to change, and the change.
 
-Everything but `look` and `Maker` is pure. Paths are absolute; a file's text is UTF-8.
+Everything but `look` and `carry_out` is pure. Paths are absolute; a file's text is UTF-8.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
+
+from ansible_collections.tcmicro.fleet.plugins.module_utils.atomic import point, replace_file
 
 DIRECTORY, FILE, LINK, OTHER = "directory", "file", "link", "special file"
 MODES = {DIRECTORY: 0o755, FILE: 0o644}
@@ -124,7 +126,7 @@ def plan(wanted: Wanted, shall: Mapping[str, Entry], found: Found) -> list[Chang
     ]
 
 
-def shown(changes: list[Change]) -> list[Change]:
+def worth_telling(changes: list[Change]) -> list[Change]:
     """Without parents that are only passed through: where an earlier task makes them, a rehearsal would name them twice."""
     return [change for change in changes if change.after != Entry(DIRECTORY)]
 
@@ -135,8 +137,8 @@ def differences(changes: list[Change]) -> list[dict[str, str]]:
         {
             "before_header": change.path,
             "after_header": change.path,
-            "before": _shown(change.before, change),
-            "after": _shown(change.after, change),
+            "before": _as_text(change.before, change),
+            "after": _as_text(change.after, change),
         }
         for change in changes
     ]
@@ -152,53 +154,28 @@ def look(wanted: Wanted, shall: Mapping[str, Entry]) -> Found:
     return {path: entry for path, entry in seen.items() if entry}
 
 
-class Files(Protocol):
-    """What AnsibleModule does for files: a move that is whole or not at all, and SELinux labels."""
+def carry_out(changes: list[Change], label: Callable[[str], object]) -> None:
+    """One path after another, each whole or not at all. `label` gives a path what the host's policy says of it."""
+    for path, before, after in changes:
+        if after is None:
+            (shutil.rmtree if before and before.kind == DIRECTORY else os.unlink)(path)
+            continue
+        if before is None or (before.kind, before.text) != (after.kind, after.text):
+            _make(path, after)
+        if after.mode is not None and after.owner is not None:
+            os.chown(path, *after.owner)
+            os.chmod(path, after.mode)
+        label(path)
 
-    tmpdir: str
 
-    def atomic_move(self, src: str, dest: str) -> None: ...
-    def set_default_selinux_context(self, path: str, *, changed: bool) -> Any: ...
-
-
-class Maker:
-    """Carries changes out, one path after another; each is whole or not at all."""
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-
-    def carry_out(self, changes: list[Change]) -> None:
-        for path, before, after in changes:
-            if after is None:
-                (shutil.rmtree if before and before.kind == DIRECTORY else os.unlink)(path)
-                continue
-            if before is None or (before.kind, before.text) != (after.kind, after.text):
-                {DIRECTORY: self._directory, FILE: self._file, LINK: self._link}[after.kind](
-                    path, after
-                )
-            self._finish(path, after)
-
-    def _directory(self, path: str, _: Entry) -> None:
+def _make(path: str, entry: Entry) -> None:
+    if entry.kind == FILE:
+        replace_file(Path(path), entry.text.encode(), MODES[FILE])
+    elif entry.kind == LINK:
+        point(Path(path), entry.text)
+    else:
         os.mkdir(path)
         os.chmod(path, MODES[DIRECTORY])  # whatever the umask is
-
-    def _file(self, path: str, entry: Entry) -> None:
-        draft = Path(self._files.tmpdir) / "draft"
-        draft.write_bytes(entry.text.encode())
-        self._files.atomic_move(str(draft), path)
-
-    def _link(self, path: str, entry: Entry) -> None:
-        draft = f"{path}.tcmicro"
-        if os.path.lexists(draft):  # of a run that was cut
-            os.unlink(draft)
-        os.symlink(entry.text, draft)
-        os.replace(draft, path)
-
-    def _finish(self, path: str, entry: Entry) -> None:
-        if entry.mode is not None and entry.owner is not None:
-            os.chown(path, *entry.owner)
-            os.chmod(path, entry.mode)
-        self._files.set_default_selinux_context(path, changed=False)
 
 
 def _plain(path: str) -> bool:
@@ -215,7 +192,7 @@ def _differs(there: Entry, wanted: Entry) -> bool:
     return (there.kind, there.text) != (wanted.kind, wanted.text) or not same_marks
 
 
-def _shown(entry: Entry | None, change: Change) -> str:
+def _as_text(entry: Entry | None, change: Change) -> str:
     if entry is None:
         return ""
     if change.before and change.after and change.before[:2] == change.after[:2]:

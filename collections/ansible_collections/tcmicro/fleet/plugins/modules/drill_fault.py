@@ -92,7 +92,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.tcmicro.fleet.plugins.module_utils.releases import replace_file
+from ansible_collections.tcmicro.fleet.plugins.module_utils.atomic import replace_file
 
 HOME = Path("/run/tcmicro-drill")
 PLAN = ("drill", "fault", "how", "version", "amount", "expires_s")

@@ -91,8 +91,10 @@ def main() -> None:
     refuse(module, tree.obstacles(shall, found))
     changes = tree.plan(wanted, shall, found)
     if not module.check_mode:
-        tree.Maker(module).carry_out(changes)
-    told = tree.shown(changes)
+        tree.carry_out(
+            changes, lambda path: module.set_default_selinux_context(path, changed=False)
+        )
+    told = tree.worth_telling(changes)
     module.exit_json(
         changed=bool(changes),
         made=[change.path for change in told if change.after],
