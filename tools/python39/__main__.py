@@ -36,8 +36,9 @@ def script(folder: Path, site: Path, words: list[str]) -> str:
     variables = [f"{name}={value}" for name, value in known.items()]
     inside = f"cd {shlex.quote(str(ROOT))} && exec python3 -m pytest {shlex.join(words)}"
     command = shlex.join(["chroot", str(folder), "env", "-i", *variables, "sh", "-c", inside])
+    names = f"echo 127.0.0.1 localhost > {folder}/etc/hosts"
     return "\n".join(
-        ["set -e", f"mount -t tmpfs tmp {folder}/tmp", *mounts, *binds, f"exec {command}"]
+        ["set -e", f"mount -t tmpfs tmp {folder}/tmp", names, *mounts, *binds, f"exec {command}"]
     )
 
 
