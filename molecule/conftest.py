@@ -10,13 +10,6 @@ import pytest
 PATIENCE_S = 120
 
 
-def pytest_collection_modifyitems(items):
-    """One process has all questions to a host, so that machines are asked side by side and each is asked once."""
-    for item in items:
-        host = item.callspec.params["_testinfra_host"]
-        item.add_marker(pytest.mark.xdist_group(host.backend.get_pytest_id()))
-
-
 @pytest.fixture(scope="module")
 def status(host):
     """The agent's word on itself, once it has settled after a boot; asked once, nothing changes while tests look."""
