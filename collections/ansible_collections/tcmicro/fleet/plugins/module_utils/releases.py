@@ -105,9 +105,7 @@ class Layout:
         serial = int(json.loads(json.loads(signature.read_text())["statement"])["serial"])
         if serial > self.floor():
             self.floor_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            scratch = self.floor_file.with_name("release.tmp")
-            scratch.write_text(f"{serial}\n")
-            scratch.rename(self.floor_file)
+            replace_file(self.floor_file, f"{serial}\n".encode(), 0o644)
 
     # --- making one current
 
